@@ -1,0 +1,1 @@
+"""What an integrator writes: typed configuration, read from one YAML file per connector."""

@@ -1,0 +1,134 @@
+"""Where the files of runs lie: a URL (``file://``, ``s3://``, ``memory://`` ...) reached through fsspec.
+
+Layout: ``<base>/<connector>/<run id>/{raw,clean,base,validation,changes,orders}/`` and
+``manifest.json``. Files appear whole or not at all: writers write beside and rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+CHUNK = 1 << 20
+
+
+def run_folder_name(run_id: str) -> str:
+    """A run id as a folder name: Airflow's run ids hold colons and plus signs."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder of a storage URL. ``path`` is the file system's own path, without the protocol."""
+
+    url: str
+
+    @property
+    def filesystem(self) -> AbstractFileSystem:
+        """The file system behind the URL."""
+        return fsspec.core.url_to_fs(self.url)[0]
+
+    @property
+    def path(self) -> str:
+        """The path inside the file system."""
+        path: str = fsspec.core.url_to_fs(self.url)[1]
+        return path
+
+    @property
+    def is_local(self) -> bool:
+        """Whether DuckDB can open the files by itself."""
+        return "file" in self.filesystem.protocol
+
+    def child(self, *names: str) -> Folder:
+        """A folder below this one."""
+        return Folder("/".join([self.url.rstrip("/"), *names]))
+
+    def file(self, name: str) -> str:
+        """The path of a file as DuckDB names it: plain when local, else ``protocol://path``."""
+        if self.is_local:
+            return f"{self.path}/{name}"
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is there."""
+        found: bool = self.filesystem.exists(f"{self.path}/{name}")
+        return found
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """Names below this folder that match a glob pattern (``**`` descends), files only, sorted."""
+        prefix = self.path.rstrip("/") + "/"
+        found = self.filesystem.glob(f"{prefix}{pattern}")
+        return sorted(str(item).removeprefix(prefix) for item in found if not self.filesystem.isdir(item))
+
+    def make(self) -> None:
+        """Create the folder where the file system knows folders."""
+        self.filesystem.makedirs(self.path, exist_ok=True)
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[IO[bytes]]:
+        """Write a file; it appears under its name only when the block ends without an error."""
+        filesystem, target = self.filesystem, f"{self.path}/{name}"
+        beside = f"{target}.{uuid.uuid4().hex}.part"
+        filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        try:
+            with filesystem.open(beside, "wb") as stream:
+                yield stream
+        except BaseException:
+            if filesystem.exists(beside):
+                filesystem.rm(beside)
+            raise
+        filesystem.mv(beside, target)
+
+    def open(self, name: str) -> IO[bytes]:
+        """Read a file as bytes."""
+        stream: IO[bytes] = self.filesystem.open(f"{self.path}/{name}", "rb")
+        return stream
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a UTF-8 text file, whole or not at all."""
+        with self.write(name) as stream:
+            stream.write(text.encode())
+
+    def read_text(self, name: str) -> str:
+        """Read a UTF-8 text file."""
+        with self.open(name) as stream:
+            return stream.read().decode()
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file with sorted keys, whole or not at all."""
+        self.write_text(name, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file."""
+        return json.loads(self.read_text(name))
+
+    def remove(self, name: str) -> None:
+        """Remove a file; a missing one is fine."""
+        if self.exists(name):
+            self.filesystem.rm(f"{self.path}/{name}")
+
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+        return int(self.filesystem.size(f"{self.path}/{name}"))
+
+    def sha256(self, name: str) -> str:
+        """SHA-256 of a file's bytes, in hexadecimal."""
+        digest = hashlib.sha256()
+        with self.open(name) as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+def run_folder(base_url: str, connector: str, run_id: str) -> Folder:
+    """The folder of one run of one connector."""
+    return Folder(base_url.rstrip("/")).child(connector, run_folder_name(run_id))
