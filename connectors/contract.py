@@ -127,9 +127,12 @@ class Sink(Protocol):
 class Order(BaseModel):
     """One provisioning order, in the JSON shape of engine.md 3.6 (names in PascalCase on disk)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, alias_generator=lambda name: "".join(
-        part.capitalize() for part in name.split("_")
-    ))
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        populate_by_name=True,
+        alias_generator=lambda name: "".join(part.capitalize() for part in name.split("_")),
+    )
 
     order_id: str
     assigned_resource_type_id: str

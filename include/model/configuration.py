@@ -206,8 +206,10 @@ class ScalarRule(Model):
 
 
 class NavigationRule(Model):
-    """A fixed link of the target, e.g. a group: ``target_key`` is the linked resource's primary or
-    unique key value, looked up in property ``target_property`` of the linked entity type."""
+    """A fixed link of the target, e.g. membership of a group.
+
+    The linked resource is the one whose ``target_property`` equals ``target_value``.
+    """
 
     navigation: Identifier
     target_property: Identifier
@@ -318,11 +320,7 @@ class Configuration(Model):
     def connector_of(self, entity_type: str) -> Connector | None:
         """The connector that declares the entity type."""
         return next(
-            (
-                item
-                for item in self.connectors
-                if any(entity.identifier == entity_type for entity in item.entity_types)
-            ),
+            (item for item in self.connectors if any(entity.identifier == entity_type for entity in item.entity_types)),
             None,
         )
 

@@ -1,0 +1,1 @@
+"""The identity repository: tables, load, history, as-of reads, cookies, audit trail. It decides nothing."""
