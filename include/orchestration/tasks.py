@@ -1,0 +1,57 @@
+"""What the tasks of every DAG share: retries, asset names, and errors as Airflow must see them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar
+
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from connectors.errors import TransientError
+from include.orchestration.run import SkipRun
+
+logger = logging.getLogger(__name__)
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+DEFAULT_ARGUMENTS: dict[str, Any] = {
+    "owner": "rollcall",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+}
+APPROVAL_TIME = timedelta(hours=24)
+
+
+def repository_asset(connector: str) -> Asset:
+    """The asset that says: a synchronization of this connector was loaded into the repository."""
+    return Asset(name=f"repository/{connector}", uri=f"rollcall://repository/{connector}")
+
+
+def step(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """A task function whose errors are one line: permanent ones fail at once, transient ones retry."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except SkipRun as reason:
+            raise AirflowSkipException(str(reason)) from None
+        except TransientError as error:
+            logger.warning("%s: %s", error.error_class, error.message)
+            raise AirflowException(error.message) from None
+        except AirflowException:
+            raise
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            logger.debug("the error in full", exc_info=True)
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from None
+
+    return wrapped
