@@ -10,19 +10,10 @@ from airflow.sdk import Param, TriggerRule, dag, task, teardown
 from include.model.configuration import Connector
 from include.orchestration.connections import exporting_connections
 from include.orchestration.decisions import DECISIONS, REJECT
-from include.orchestration.tasks import APPROVAL_TIME, DEFAULT_ARGUMENTS, repository_asset, step
+from include.orchestration.tasks import APPROVAL_TIME, DEFAULT_ARGUMENTS, approval_body, repository_asset, step
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
-
-APPROVAL_BODY = """{% set verdict = ti.xcom_pull(task_ids='guard', key='verdict') %}
-| limit | of | value | found | |
-| --- | --- | ---: | ---: | --- |
-{% for line in verdict['lines'] %}| {{ line['name'] }} | {{ line['level'] }} | {{ line['limit'] }} | {{ line['found'] }} | {{ '**exceeded**' if line['exceeded'] else '' }} |
-{% endfor %}
-Change set `{{ verdict['change_set'] }}`. Look at the changes with `rollcall show changes --run '{{ run_id }}'`.
-"""
-
 
 def _documentation(connector: Connector) -> str:
     name = connector.display_name or connector.identifier
@@ -101,8 +92,9 @@ def synchronize_dag(connector: Connector) -> DAG:
 
         approve = HITLOperator(
             task_id="approve",
-            subject=f"{identifier}: changes above the thresholds",
-            body=APPROVAL_BODY,
+            subject=f"{identifier}: changes above the thresholds "
+            "({{ ti.xcom_pull(task_ids='guard', key='verdict')['change_set'][:12] }})",
+            body=approval_body("guard", "changes"),
             options=list(DECISIONS),
             defaults=[REJECT],
             params={"reason": Param("", type="string", title="Why")},

@@ -55,3 +55,21 @@ def step(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]
             raise AirflowFailException(f"{type(error).__name__}: {error}") from None
 
     return wrapped
+
+
+def approval_body(task_id: str, kind: str) -> str:
+    """Markdown of a blocked run's approval: each limit, its value and the number found.
+
+    Args:
+        task_id: the task that pushed the verdict as XCom ``verdict``.
+        kind: what ``rollcall show`` lists of the run (changes, orders).
+    """
+    return (
+        f"{{% set verdict = ti.xcom_pull(task_ids='{task_id}', key='verdict') %}}"
+        "| limit | of | value | found | |\n| --- | --- | ---: | ---: | --- |\n"
+        "{% for line in verdict['lines'] %}"
+        "| {{ line['name'] }} | {{ line['level'] }} | {{ line['limit'] }} | {{ line['found'] }} "
+        "| {{ '**exceeded**' if line['exceeded'] else '' }} |\n"
+        "{% endfor %}\n"
+        f"Look at them with `rollcall show {kind} --run '{{{{ run_id }}}}'`."
+    )
