@@ -78,12 +78,16 @@ def synchronize(
     """Synchronize a connector into the repository, in this process."""
     from include.command.runs import run_synchronization
 
-    tables.print_synchronization(run_synchronization(connector, mode.value, _answer(approve, no_deletions, reject), reason))
+    tables.print_synchronization(
+        run_synchronization(connector, mode.value, _answer(approve, no_deletions, reject), reason)
+    )
 
 
 @application.command()
 @stop_on_error
-def provision(connector: ConnectorArgument, approve: Approve = False, reject: Reject = False, reason: Reason = "") -> None:
+def provision(
+    connector: ConnectorArgument, approve: Approve = False, reject: Reject = False, reason: Reason = ""
+) -> None:
     """Provision a connector from the repository, in this process."""
     from include.command.runs import run_provisioning
 
@@ -102,21 +106,27 @@ def show_runs(
 
 @show.command("changes")
 @stop_on_error
-def show_changes(connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
+def show_changes(
+    connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50
+) -> None:
     """What a run would change, or changed, in the repository."""
     tables.print_changes(connector, run, limit)
 
 
 @show.command("rejects")
 @stop_on_error
-def show_rejects(connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
+def show_rejects(
+    connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50
+) -> None:
     """The rows that a run set aside, with the reason."""
     tables.print_rejects(connector, run, limit)
 
 
 @show.command("orders")
 @stop_on_error
-def show_orders(connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
+def show_orders(
+    connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50
+) -> None:
     """The provisioning orders of a connector, newest first."""
     tables.print_orders(connector, run, limit)
 

@@ -28,7 +28,9 @@ def up(port: int) -> None:
         with console.status("starting Airflow ..."):
             airflow, _ = start_airflow(stack, home, port)
         user, password = airflow.credentials()
-        console.print(f"Airflow: [bold]{airflow.url}[/bold]  user [bold]{user}[/bold]  password [bold]{password}[/bold]")
+        console.print(
+            f"Airflow: [bold]{airflow.url}[/bold]  user [bold]{user}[/bold]  password [bold]{password}[/bold]"
+        )
         console.print(f"Logs of its processes: {home}. Ctrl-C stops it.")
         try:
             airflow.wait()

@@ -68,11 +68,7 @@ def read_entity_types(configuration: Configuration, connector: Connector) -> lis
 
 def _read_associations(configuration: Configuration, entity_types: Sequence[EntityType]) -> list[Association]:
     known = {item.identifier for item in entity_types}
-    return [
-        item
-        for item in configuration.associations()
-        if {item.end1.entity_type, item.end2.entity_type} <= known
-    ]
+    return [item for item in configuration.associations() if {item.end1.entity_type, item.end2.entity_type} <= known]
 
 
 def _write_base(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> int:
@@ -168,7 +164,9 @@ def transmit(run: Run, decision: Decision | None = None) -> list[str]:
     if not repository.is_loaded(f"{run.run_id}:transmit"):
         if verdict["blocked"]:
             if decision is None:
-                raise StepFailed(f"{run.connector}: the orders of run {run.run_id} are above the thresholds and nobody has decided")
+                raise StepFailed(
+                    f"{run.connector}: the orders of run {run.run_id} are above the thresholds and nobody has decided"
+                )
             run.folder.write_json("orders/decision.json", asdict(decision))
             if decision.choice == REJECT:
                 repository.reject_run(run.run_id, asdict(decision) | {"verdict": verdict})
@@ -212,7 +210,11 @@ def read_back(run: Run, batch: str) -> dict[str, Any]:
     _, connector = _connector(run)
     door = open_connection(connector, _connection_of(connector, _batch(run, batch)))
     if not isinstance(door, Reader):
-        return {"batch": batch, "verified": 0, "reason": "the package cannot read by key; the next synchronization verifies"}
+        return {
+            "batch": batch,
+            "verified": 0,
+            "reason": "the package cannot read by key; the next synchronization verifies",
+        }
     result = read_back_batch(run.folder, batch, door)
     logger.info("%s: %s verified, %s not", batch, result.verified, result.unverified)
     return {"batch": batch, "verified": result.verified, "unverified": result.unverified}
@@ -241,6 +243,8 @@ def report(run: Run) -> dict[str, Any]:
         if not run.folder.exists(f"orders/{batch['name']}.results.json")
     ]
     if missing:
-        raise StepFailed(f"{connector.identifier}: no results of {', '.join(missing)}; clear their fulfil task to go on")
+        raise StepFailed(
+            f"{connector.identifier}: no results of {', '.join(missing)}; clear their fulfil task to go on"
+        )
     repository.close_run(run.run_id, "done", None, counters)
     return counters

@@ -29,6 +29,7 @@ from include.snapshot.validate import validate as validate_tables
 
 logger = logging.getLogger(__name__)
 
+
 def _connector(run: Run) -> tuple[Configuration, Connector]:
     configuration = load_project()
     return configuration, find_connector(configuration, run.connector)
@@ -193,7 +194,9 @@ def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     recorded = repository.snapshot(run.run_id)
     if recorded is not None:
         manifest.publish(run.folder, recorded.manifest)
-    logger.info("%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else "")
+    logger.info(
+        "%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else ""
+    )
     return {"state": "loaded", "load_id": result.load_id} | {
         "entity_types": dict(result.entity_types),
         "associations": dict(result.associations),
@@ -219,4 +222,3 @@ def _manifest(
         counters={"preparation": run.folder.read_json("clean/preparation.json"), "changes": changes},
         facts={"run_id": run.run_id, "mode": run.mode, "requested_mode": run.requested_mode, "reason": run.reason},
     )
-

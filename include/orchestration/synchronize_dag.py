@@ -15,6 +15,7 @@ from include.orchestration.tasks import APPROVAL_TIME, DEFAULT_ARGUMENTS, approv
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+
 def _documentation(connector: Connector) -> str:
     name = connector.display_name or connector.identifier
     tables = ", ".join(item.identifier for item in connector.entity_types)

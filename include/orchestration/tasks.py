@@ -68,8 +68,8 @@ def approval_body(task_id: str, kind: str) -> str:
         f"{{% set verdict = ti.xcom_pull(task_ids='{task_id}', key='verdict') %}}"
         "| limit | of | value | found | |\n| --- | --- | ---: | ---: | --- |\n"
         "{% for line in verdict['lines'] %}"
-        "| {{ line['name'] }} | {{ line['level'] }} | {{ line['limit'] }} | {{ line['found'] }} "
-        "| {{ '**exceeded**' if line['exceeded'] else '' }} |\n"
+        "| {{ line['limit'] }} | {{ line['level'] }} {{ line['name'] }} | {{ line['value'] }} | {{ line['found'] }} "
+        "| {{ '**exceeded** ' if line['exceeded'] else '' }}{{ line['note'] }} |\n"
         "{% endfor %}\n"
         f"Look at them with `rollcall show {kind} --run '{{{{ run_id }}}}'`."
     )
