@@ -34,7 +34,7 @@ def stop_on_error(function: Callable[Parameters, Result]) -> Callable[Parameters
             return function(*args, **kwargs)
         except (typer.Exit, typer.Abort, KeyboardInterrupt):
             raise
-        except Exception as error:  # noqa: BLE001 - the command's last line of defence; the trace is one variable away
+        except Exception as error:
             if os.environ.get(DEBUG):
                 raise
             logging.getLogger(__name__).debug("the error in full", exc_info=True)

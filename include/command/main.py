@@ -69,6 +69,7 @@ def check_connection(
 @stop_on_error
 def synchronize(
     connector: ConnectorArgument,
+    *,
     mode: Annotated[RunMode, typer.Option(help="what to read")] = RunMode.complete,
     approve: Approve = False,
     no_deletions: KeepDeletions = False,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
-import os
 
 from include.command.console import console
 from include.local.airflow import LocalAirflow

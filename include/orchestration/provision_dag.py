@@ -5,25 +5,98 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import AssetAny, Param, TriggerRule, dag, task, task_group, teardown
+from airflow.sdk import AssetAny, Param, TriggerRule, dag, task, task_group
 
 from include.model.configuration import Configuration, Connector
 from include.orchestration.decisions import APPLY_ALL, REJECT
-from include.orchestration.tasks import APPROVAL_TIME, DEFAULT_ARGUMENTS, approval_body, repository_asset, step
+from include.orchestration.tasks import (
+    APPROVAL_TIME,
+    DEFAULT_ARGUMENTS,
+    approval_body,
+    close_run,
+    open_run,
+    repository_asset,
+    step,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 
+@task
+@step
+def evaluate(run: dict[str, Any]) -> dict[str, Any]:
+    """Evaluate the policy: who should hold what."""
+    from include.orchestration import provision
+    from include.orchestration.run import Run
+
+    return provision.evaluate(Run(**run))
+
+
+@task.branch
+@step
+def generate_orders(run: dict[str, Any], ti: Any = None) -> str:
+    """Write the orders, check their thresholds, and let a person decide above them."""
+    from include.orchestration import provision
+    from include.orchestration.run import Run
+
+    verdict = provision.generate_orders(Run(**run))
+    ti.xcom_push(key="verdict", value=verdict)
+    return "approve" if verdict["blocked"] else "transmit"
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+@step
+def transmit(run: dict[str, Any], ti: Any = None) -> list[str]:
+    """Hand the orders over; the names of the batches."""
+    from include.orchestration import provision
+    from include.orchestration.decisions import airflow_decision
+    from include.orchestration.run import Run
+
+    return provision.transmit(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")))
+
+
+@task
+@step
+def fulfil(name: str, run: dict[str, Any]) -> str:
+    """Carry out one batch of orders, on the connector's agent."""
+    from include.orchestration import provision
+    from include.orchestration.run import Run
+
+    provision.fulfil(Run(**run), name)
+    return name
+
+
+@task
+@step
+def read_back(name: str, run: dict[str, Any]) -> dict[str, Any]:
+    """Read what the batch wrote, on the connector's agent."""
+    from include.orchestration import provision
+    from include.orchestration.run import Run
+
+    return provision.read_back(Run(**run), name)
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+@step
+def report(run: dict[str, Any] | None) -> dict[str, Any]:
+    """Record results and verifications."""
+    from include.orchestration import provision
+    from include.orchestration.run import Run, SkipRun
+
+    if run is None:
+        raise SkipRun("the run was not opened")
+    return provision.report(Run(**run))
+
+
 def connectors_read(connector: Connector, configuration: Configuration) -> list[str]:
-    """Identifiers of the connectors whose entity types the resource types' rules read."""
-    found: dict[str, None] = {}
-    for item in connector.resource_types:
-        for identifier in (item.source_entity_type, item.target_entity_type):
-            owner = configuration.connector_of(identifier)
-            if owner is not None:
-                found[owner.identifier] = None
-    return sorted(found)
+    """Identifiers of the connectors whose entity types the resource types' rules start from or write to."""
+    owners = (
+        configuration.connector_of(identifier)
+        for item in connector.resource_types
+        for identifier in (item.source_entity_type, item.target_entity_type)
+    )
+    return sorted({owner.identifier for owner in owners if owner is not None})
 
 
 def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
@@ -35,37 +108,14 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
         dag_id=f"provision_{identifier}",
         schedule=AssetAny(*(repository_asset(item) for item in read)),
         catchup=False,
-        max_active_runs=1,  # a run that waits for another one would decide on what that one is changing
+        max_active_runs=1,  # a second run would decide on what the first one is changing
         default_args=DEFAULT_ARGUMENTS,
         tags=["rollcall", "provision", identifier],
         doc_md=f"Provisions **{connector.display_name or identifier}** after each load of {', '.join(read)}.",
     )
     def provision() -> None:
-        @task
-        @step
-        def open_run(run_id: str) -> dict[str, Any]:
-            from include.orchestration.run import open_run
-
-            return open_run(identifier, run_id, "provision").to_dict()
-
-        @task
-        @step
-        def evaluate(run: dict[str, Any]) -> dict[str, Any]:
-            from include.orchestration.provision import evaluate
-            from include.orchestration.run import Run
-
-            return evaluate(Run(**run))
-
-        @task.branch
-        @step
-        def generate_orders(run: dict[str, Any], ti: Any = None) -> str:
-            from include.orchestration.provision import generate_orders
-            from include.orchestration.run import Run
-
-            verdict = generate_orders(Run(**run))
-            ti.xcom_push(key="verdict", value=verdict)
-            return "approve" if verdict["blocked"] else "transmit"
-
+        opened = open_run(identifier, "provision")
+        transmitted = transmit(opened)
         approve = HITLOperator(
             task_id="approve",
             subject=f"{identifier}: orders above the thresholds",
@@ -75,64 +125,16 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
             params={"reason": Param("", type="string", title="Why")},
             response_timeout=APPROVAL_TIME,
         )
-
-        @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
-        @step
-        def transmit(run: dict[str, Any], ti: Any = None) -> list[str]:
-            from include.orchestration.decisions import airflow_decision
-            from include.orchestration.provision import transmit
-            from include.orchestration.run import Run
-
-            return transmit(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")))
+        evaluate(opened) >> generate_orders(opened) >> [approve, transmitted]
+        approve >> transmitted
 
         @task_group
         def batch(name: str, run: dict[str, Any]) -> None:
-            @task(queue=connector.agent, pool=connector.pool)
-            @step
-            def fulfil(name: str, run: dict[str, Any]) -> str:
-                from include.orchestration.provision import fulfil
-                from include.orchestration.run import Run
+            on_agent = {"queue": connector.agent, "pool": connector.pool}
+            read_back.override(**on_agent)(fulfil.override(**on_agent)(name, run), run)
 
-                fulfil(Run(**run), name)
-                return name
-
-            @task(queue=connector.agent, pool=connector.pool)
-            @step
-            def read_back(name: str, run: dict[str, Any]) -> dict[str, Any]:
-                from include.orchestration.provision import read_back
-                from include.orchestration.run import Run
-
-                return read_back(Run(**run), name)
-
-            read_back(fulfil(name, run), run)
-
-        @task(trigger_rule=TriggerRule.ALL_DONE)
-        @step
-        def report(run: dict[str, Any] | None) -> dict[str, Any]:
-            from include.orchestration.provision import report
-            from include.orchestration.run import Run, SkipRun
-
-            if run is None:
-                raise SkipRun("the run was not opened")
-            return report(Run(**run))
-
-        @teardown
-        @step
-        def close_run(run: dict[str, Any], ti: Any = None) -> str:
-            from include.orchestration.decisions import outcome_of
-            from include.orchestration.run import Run, close_run
-
-            return close_run(Run(**run), outcome_of(ti))
-
-        opened = open_run()
-        generated = generate_orders(opened)
-        transmitted = transmit(opened)
-        closed = close_run(opened)
-        evaluate(opened) >> generated >> [approve, transmitted]
-        approve >> transmitted
         fulfilled = batch.partial(run=opened).expand(name=transmitted)
-        fulfilled >> report(opened) >> closed
-        closed.operator.as_teardown(setups=opened.operator)
+        fulfilled >> report(opened) >> close_run(opened).as_teardown(setups=opened)
 
     built: DAG = provision()
     return built

@@ -12,9 +12,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.sink import CsvSink
+
 from connectors.contract import Exporter, ExportReport, ExportRequest
 from connectors.errors import ConfigurationError, CookieExpired
-from connectors.sink import CsvSink
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from connectors.errors import TransientError
@@ -55,6 +55,28 @@ def step(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]
             raise AirflowFailException(f"{type(error).__name__}: {error}") from None
 
     return wrapped
+
+
+@task
+@step
+def open_run(connector: str, purpose: str, run_id: str = "", params: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Open the run; Airflow fills in its run id and its parameters."""
+    from include.orchestration import run
+
+    mode = (params or {}).get("mode", "complete")
+    return run.open_run(connector, run_id, purpose, mode).to_dict()  # type: ignore[arg-type]
+
+
+@task
+@step
+def close_run(run: dict[str, Any] | None, ti: Any = None) -> str:
+    """Give the run its final state, whatever became of its tasks."""
+    from include.orchestration import run as runs
+    from include.orchestration.decisions import outcome_of
+
+    if run is None:
+        raise SkipRun("the run was not opened")
+    return runs.close_run(runs.Run(**run), outcome_of(ti))
 
 
 def approval_body(task_id: str, kind: str) -> str:

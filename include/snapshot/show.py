@@ -9,6 +9,7 @@ from include.storage.folder import Folder
 
 SET_ASIDE = {".nullpk.csv": "empty key", ".duplicates.csv": "duplicate key", ".rejects.csv": None}
 SHOWN_CHARACTERS = 60
+READ_OPTIONS = """header = true, all_varchar = true, delim = ',', quote = '"', escape = '"'"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,15 @@ def list_rejects(run: Folder, limit: int) -> list[ShownReject]:
             suffix = next((item for item in SET_ASIDE if file.endswith(item)), None)
             if suffix is None:
                 continue
-            relation = f"read_csv({literal(clean.file(file))}, header = true, all_varchar = true, quote = '\"', escape = '\"', delim = ',')"
+            relation = f"read_csv({literal(clean.file(file))}, {READ_OPTIONS})"
             columns = {str(row[0]) for row in connection.execute(f"SELECT * FROM {relation} LIMIT 0").description}
             shown = [
                 f"left({name(item)}, {SHOWN_CHARACTERS})" if item in columns else "''"
                 for item in ("line", "key", "column", "value")
             ]
             reason = "reason" if "reason" in columns else literal(SET_ASIDE[suffix] or "")
-            query = f"SELECT {', '.join(f"coalesce({item}, '')" for item in shown)}, {reason} FROM {relation} LIMIT {limit - len(found)}"
+            values = ", ".join(f"coalesce({item}, '')" for item in shown)
+            query = f"SELECT {values}, {reason} FROM {relation} LIMIT {limit - len(found)}"
             table = file.removesuffix(suffix)
             found += [ShownReject(table, *row) for row in connection.execute(query).fetchall()]
     return found
