@@ -255,9 +255,9 @@ class Connector(Model):
     identifier: Identifier
     display_name: str | None = None
     agent: str = "default"
+    pool: str = "default_pool"
     is_deactivated: bool = False
     schedules: Schedules = Schedules()
-    maximum_concurrent_batches: Annotated[int, Field(gt=0)] = 1
     thresholds: ConnectorThresholds = ConnectorThresholds()
     connections: Annotated[tuple[Connection, ...], Field(min_length=1)]
     entity_types: tuple[EntityType, ...] = ()
