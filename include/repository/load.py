@@ -20,7 +20,8 @@ from include.repository import audit, snapshots
 from include.repository.bulk import Bulk
 from include.repository.database import Database
 from include.repository.errors import RepositoryError, StaleBase
-from include.repository.ledger import COOKIE, LOAD, RUN, now
+from include.repository.instants import now
+from include.repository.ledger import COOKIE, LOAD, RUN
 from include.repository.links import apply_links
 from include.repository.loading import Loading, Stamp
 from include.repository.resources import apply_resources
@@ -111,6 +112,12 @@ def find_load(session: Session, load_key: str) -> LoadResult | None:
         return None
     load_id, loaded_at, counters = found[0]
     return LoadResult(load_id, loaded_at, **json.loads(counters), already_loaded=True)
+
+
+def loads_of(session: Session, run_id: str) -> int:
+    """How many loads a run has committed."""
+    [(count,)] = session.rows(sa.select(sa.func.count()).select_from(LOAD).where(LOAD.c.run_id == run_id))
+    return int(count)
 
 
 def cookies(session: Session, connector: str) -> dict[str, str]:

@@ -67,8 +67,7 @@ class Repository:
 
     def export_as_of(self, item: EntityType | Association, instant: datetime, folder: Folder, file: str) -> int:
         """Write the rows that were true at an instant; return how many."""
-        at = history.stored_instant(instant)
-        return export.export_one(self._database, self._schema, item, folder, file, instant=at)
+        return export.export_one(self._database, self._schema, item, folder, file, instant=instant)
 
     def load(self, request: LoadRequest) -> LoadResult:
         """Apply changes in one transaction, exactly once per load key (``load.load``)."""
@@ -78,6 +77,16 @@ class Repository:
         """The number of the connector's last load; 0 when there was none."""
         with self._database.read() as session:
             return load.last_load(session, connector)
+
+    def is_loaded(self, load_key: str) -> bool:
+        """Whether a load of that key was committed."""
+        with self._database.read() as session:
+            return load.find_load(session, load_key) is not None
+
+    def loads_of(self, run_id: str) -> int:
+        """How many loads a run has committed."""
+        with self._database.read() as session:
+            return load.loads_of(session, run_id)
 
     def cookies(self, connector: str) -> dict[str, str]:
         """The newest cookie of each connection."""
@@ -95,14 +104,26 @@ class Repository:
         self,
         run_id: str,
         state: RunState,
-        message: str = "",
+        message: str | None = None,
         counters: Mapping[str, Any] | None = None,
         *,
         actor: str = PIPELINE,
     ) -> None:
-        """Set a run's state (``runs.close_run``)."""
+        """Set a run's state (``runs.set_state``)."""
         with self._database.write() as session:
-            runs.close_run(session, run_id, state, message, counters, actor=actor)
+            runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
+
+    def block_run(self, run_id: str, message: str) -> None:
+        """A run waits for a decision; ``message`` says what was exceeded."""
+        with self._database.write() as session:
+            runs.set_state(session, run_id, "blocked", message=message)
+
+    def reject_run(self, run_id: str, decision: Mapping[str, Any]) -> None:
+        """Someone decided against a run: ``decision`` holds ``actor``, ``reason`` and what they saw."""
+        actor = str(decision.get("actor") or PIPELINE)
+        message = f"rejected by {actor}" + (f": {decision['reason']}" if decision.get("reason") else "")
+        with self._database.write() as session:
+            runs.set_state(session, run_id, "rejected", message=message, detail={"decision": decision}, actor=actor)
 
     def run(self, run_id: str) -> RunRecord | None:
         """The run of that id."""
@@ -114,11 +135,12 @@ class Repository:
         with self._database.read() as session:
             return runs.list_runs(session, connector, limit)
 
-    def running(self, connector: str, *, besides: str | None = None, purpose: Purpose | None = None) -> str | None:
-        """The id of an open run of the connector other than ``besides``."""
+    def running(
+        self, connector: str, purpose: Purpose | None = None, *, besides: str | None = None
+    ) -> RunRecord | None:
+        """The oldest open run of the connector other than ``besides``; of one purpose or of any."""
         with self._database.read() as session:
-            found = runs.running(session, connector, besides=besides, purpose=purpose)
-            return found.run_id if found else None
+            return runs.running(session, connector, purpose, besides=besides)
 
     def snapshot(self, run_id: str) -> SnapshotRecord | None:
         """The snapshot that a run published."""
@@ -148,6 +170,11 @@ class Repository:
         """The pairs of resource ids linked at an instant."""
         with self._database.read() as session:
             return history.links_as_of(session, self._schema, association, instant, limit)
+
+    def orders(self, connector: str, run_id: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
+        """The provisioning orders of a connector (of one run), newest first, as they stand now."""
+        with self._database.read() as session:
+            return history.orders(session, self._schema, connector, run_id, limit)
 
     # The audit trail
 
