@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from include.model.configuration import IDENTIFIER, ConfigurationMistake, Connector
 from include.model.mending import PLACEHOLDER, mend
 from include.model.messages import mistakes_of
-from include.model.positions import Document, Misreading, FieldPath, UnreadableDocument, dotted, read_document
+from include.model.positions import Document, FieldPath, Misreading, UnreadableDocument, dotted, read_document
 
 Finding = tuple[FieldPath, str]
 """A mistake before its place in a file is known: the path of the field, and what to do about it."""

@@ -33,7 +33,12 @@ def _text(error: ErrorDetails) -> str:
 def _literal(error: ErrorDetails) -> str:
     expected = literal_values(error)
     near = nearest(str(error["input"]), expected)
-    return f"must be one of {', '.join(expected)}" + (f"; did you mean '{near}'?" if near else "")
+    return f"must be one of {', '.join(expected) or error['ctx']['expected']}" + (f"; did you mean '{near}'?" if near else "")
+
+
+def _few(error: ErrorDetails) -> str:
+    minimum = error["ctx"]["min_length"]
+    return "must not be an empty list" if minimum == 1 else f"must have {minimum} items or more"
 
 
 SENTENCES: dict[str, Callable[[ErrorDetails], str]] = {
@@ -57,19 +62,22 @@ SENTENCES: dict[str, Callable[[ErrorDetails], str]] = {
     "string_too_long": lambda error: f"must have {error['ctx']['max_length']} characters or fewer",
     "string_too_short": lambda _: "must not be empty",
     "string_type": _text,
-    "too_short": lambda _: "must not be an empty list",
+    "too_short": _few,
     "tuple_type": lambda _: "must be a list",
     "union_tag_invalid": lambda error: (
         f"{error['ctx']['discriminator']} must be one of {error['ctx']['expected_tags']}"
     ),
-    "value_error": lambda error: str(error["ctx"]["error"]),
 }
+OWN_WORDS = frozenset({"value_error", "assertion_error"})
+"""Errors that a model's own validator raised, in its own words."""
+LONG_VALUE = 4
+"""A shorter value is only hidden where it stands as a word, or in quotes."""
 
 
 def mistakes_of(
-    error: ValidationError, model: type[BaseModel], data: Any, noun: str = "field"
+    error: ValidationError, model: type[BaseModel], data: Any, *, noun: str = "field", of: str = ""
 ) -> Iterator[tuple[FieldPath, str]]:
-    """FieldPath and sentence of everything wrong with ``data``, one per path.
+    """Path and sentence of everything wrong with ``data``, one per path.
 
     A missing field that is there under a misspelt name is reported once, as the unknown name.
     """
@@ -79,25 +87,47 @@ def mistakes_of(
         path = path_in(data, details)
         if details["type"] == "extra_forbidden":
             name, known = str(path[-1]), known_names(model, path[:-1])
-            message = f"unknown {noun} '{name}'{suggestion(name, known)}"
+            message = f"unknown {noun} '{name}'{of}{suggestion(name, known)}"
             meant = nearest(name, known)
             if meant and meant not in value_at(data, path[:-1]):
                 misspelt.add((*path[:-1], meant))
+        elif details["type"] == "missing":
+            message = f"missing {noun} '{path[-1]}'{of}"
         else:
-            message = _sentence(details, path, noun)
+            message = _sentence(details, data)
         if message not in sentences.setdefault(path, []):
             sentences[path].append(message)
     yield from ((path, " or ".join(found)) for path, found in sentences.items() if path not in misspelt)
 
 
-def _sentence(details: ErrorDetails, path: FieldPath, noun: str) -> str:
-    kind = details["type"]
-    if kind == "missing":
-        return f"missing {noun} '{path[-1]}'"
+def _sentence(details: ErrorDetails, data: Any) -> str:
     if details["input"] is None:
         return "has no value: give it one, or leave it out"
-    write = SENTENCES.get(kind)
-    return write(details) if write else details["msg"].replace("Input should be", "must be")
+    write = SENTENCES.get(details["type"])
+    if write:
+        return write(details)
+    words = str(details["ctx"]["error"]) if details["type"] in OWN_WORDS else details["msg"]
+    return _without_values(words.replace("Input should be", "must be"), data)
+
+
+def _without_values(message: str, data: Any) -> str:
+    """A message in somebody else's words, without the values that it may repeat."""
+    for text in sorted(set(_texts(data)), key=len, reverse=True):
+        for form in (text, repr(text)[1:-1]):
+            message = message.replace(f"'{form}'", "'…'").replace(f'"{form}"', '"…"')
+            if len(form) >= LONG_VALUE:
+                message = message.replace(form, "…")
+            elif form.isalnum():
+                message = re.sub(rf"(?<!\w){form}(?!\w)", "…", message)
+    return message
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, Mapping | list):
+        for item in data.values() if isinstance(data, Mapping) else data:
+            yield from _texts(item)
+    elif data is not None and not isinstance(data, bool):
+        yield str(data)
 
 
 def literal_values(error: ErrorDetails) -> list[str]:

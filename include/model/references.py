@@ -64,7 +64,7 @@ def _ends(connector: Connector) -> Iterator[tuple[FieldPath, AssociationEnd]]:
 
 
 def _foreign_names(connector: Connector) -> Iterator[tuple[FieldPath, str, str]]:
-    """FieldPath, kind and name of everything that another file may declare."""
+    """Path, kind and name of everything that another file may declare."""
     for path, end in _ends(connector):
         yield (*path, "entity_type"), "entity type", end.entity_type
     for index, resource_type in enumerate(connector.resource_types):

@@ -6,7 +6,7 @@ No message of this module holds a value of a setting.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -27,7 +27,6 @@ KEY_OWNERS = frozenset(
 """Words before "key" that make it a secret; a primary key or a sort key is none."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_IN_VALUE = re.compile(r"://[^/\s@]*:[^/\s@]+@|(?:^|;)\s*(?:password|pwd)\s*=", re.IGNORECASE)
-_SHORTEST_WORD = 4
 
 
 def settings_mistakes(connector: Connector, settings_model: SettingsModel | None) -> Iterator[Finding]:
@@ -65,7 +64,7 @@ def _secrets(value: Any, path: FieldPath, seen: set[int]) -> Iterator[FieldPath]
 
 def names_secret(name: str) -> bool:
     """Whether a setting of that name would hold a secret: ``client_secret`` does, ``token_url`` does not."""
-    words = [word.lower() for word in _WORD.findall(name)]
+    words: list[str] = [word.lower() for word in _WORD.findall(name)]
     if words and words[-1] in {"value", "text", "plain"}:
         words.pop()
     if not words:
@@ -85,23 +84,6 @@ def _package_mistakes(connection: Connection, path: FieldPath, settings_model: S
     try:
         model.model_validate(connection.settings)
     except ValidationError as error:
-        noun = f"setting of package '{connection.package}'"
-        for place, message in mistakes_of(error, model, connection.settings, noun):
-            yield (*path, "settings", *place), _without_values(message, connection.settings)
-
-
-def _without_values(message: str, settings: Mapping[str, Any]) -> str:
-    """The message without values that a package's own check may have put in it."""
-    for text in sorted(_texts(settings), key=len, reverse=True):
-        message = message.replace(f"'{text}'", "'…'")
-        if len(text) >= _SHORTEST_WORD:
-            message = message.replace(text, "…")
-    return message
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
+        of = f" of package '{connection.package}'"
+        for place, message in mistakes_of(error, model, connection.settings, noun="setting", of=of):
+            yield (*path, "settings", *place), message
