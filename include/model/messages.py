@@ -33,7 +33,9 @@ def _text(error: ErrorDetails) -> str:
 def _literal(error: ErrorDetails) -> str:
     expected = literal_values(error)
     near = nearest(str(error["input"]), expected)
-    return f"must be one of {', '.join(expected) or error['ctx']['expected']}" + (f"; did you mean '{near}'?" if near else "")
+    return f"must be one of {', '.join(expected) or error['ctx']['expected']}" + (
+        f"; did you mean '{near}'?" if near else ""
+    )
 
 
 def _few(error: ErrorDetails) -> str:
