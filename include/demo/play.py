@@ -14,14 +14,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from include.command.up import start_airflow
 from include.demo.crm import Crm, count, crm_server
 from include.demo.facts import CrmFigures, DayFacts
 from include.demo.organisation import write_day
 from include.demo.outcome import Ledger, print_day, print_places
 from include.demo.story import CUT, FIRST, SECOND, Day
+from rich.console import Console
+
+from include.command.up import start_airflow
 from include.local.airflow import LocalAirflow
 from include.local.client import AirflowClient
 from include.local.settings import connection_body, read_settings, settings_file
@@ -49,7 +49,9 @@ def clean_slate() -> None:
     root = project_root()
     for variable in ("ROLLCALL_CONFIG", "ROLLCALL_STORAGE", "ROLLCALL_REPOSITORY"):
         if os.environ.get(variable):
-            raise DemoError(f"{variable} is set; unset it: the demo plays in its own folders under {root / '.rollcall'}")
+            raise DemoError(
+                f"{variable} is set; unset it: the demo plays in its own folders under {root / '.rollcall'}"
+            )
     for folder in (root / ".rollcall", root / ".airflow"):
         if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
             raise DemoError(f"{folder} holds files that the demo did not make; move it away, then run the demo again")
@@ -134,7 +136,9 @@ class Player:
 
         def is_quiet() -> bool:
             queued: dict[str, Any] = self.airflow.queued_asset_events(dag_id)
-            if queued["total_entries"] or any(run["state"] not in {"success", "failed"} for run in self.airflow.runs(dag_id)):
+            if queued["total_entries"] or any(
+                run["state"] not in {"success", "failed"} for run in self.airflow.runs(dag_id)
+            ):
                 return False
             time.sleep(QUIET_SECONDS)
             return not self.airflow.queued_asset_events(dag_id)["total_entries"] and all(
@@ -166,7 +170,9 @@ def play() -> bool:
             airflow, client = start_airflow(stack, Path(os.environ["AIRFLOW_HOME"]), AIRFLOW_PORT)
             for dag_id in ("synchronize_HR", "synchronize_Badge", "synchronize_CRM", "provision_CRM"):
                 client.wait_for_dag(dag_id)
-        console.print(f"Airflow runs at {airflow.url}, the CRM at {crm.url} (started in {time.monotonic() - started:.0f} s)")
+        console.print(
+            f"Airflow runs at {airflow.url}, the CRM at {crm.url} (started in {time.monotonic() - started:.0f} s)"
+        )
         player = Player(client, crm)
         player.play(data)
         print_places(console, player.ledger, storage_url(), repository_url())

@@ -12,6 +12,7 @@ from include.repository.errors import RepositoryError
 from include.repository.ledger import LOAD, RUN
 from include.repository.runs import PIPELINE
 from include.repository.session import CoreSession
+from include.repository.system import PROVISIONING_ORDER
 from include.repository.tables import Schema, is_closed, is_current, is_valid_at
 
 Version = dict[str, Any]
@@ -104,3 +105,17 @@ def links_as_of(
     query = sa.select(table.c.resource1_id, table.c.resource2_id).where(is_valid_at(table, stored_instant(instant)))
     query = query.order_by(table.c.resource1_id, table.c.resource2_id).limit(limit)
     return [(int(first), int(second)) for first, second in session.rows(query)]
+
+
+def orders(
+    session: CoreSession, schema: Schema, connector: str, run_id: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """The present rows of a connector's provisioning orders, or of one run's, newest decision first."""
+    table = schema.table(PROVISIONING_ORDER)
+    columns = [table.c[item.identifier] for item in PROVISIONING_ORDER.properties]
+    query = sa.select(*columns).where(table.c.connector == connector, is_current(table))
+    if run_id is not None:
+        query = query.where(table.c.run_id == run_id)
+    query = query.order_by(table.c.decided_at.desc(), table.c.batch, table.c.order_id).limit(limit)
+    names = [column.name for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in session.rows(query)]

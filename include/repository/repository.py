@@ -74,6 +74,16 @@ class Repository:
         """Apply changes in one transaction, exactly once per load key (``load.load``)."""
         return load.load(self._database, self._schema, request)
 
+    def loaded(self, load_key: str) -> LoadResult | None:
+        """The recorded result of a load, None when there was none under that key."""
+        with self._database.read() as session:
+            return load.find_load(session, load_key)
+
+    def loads_of(self, run_id: str) -> list[str]:
+        """The keys of a run's loads, in order."""
+        with self._database.read() as session:
+            return load.loads_of(session, run_id)
+
     def last_load(self, connector: str) -> int:
         """The number of the connector's last load; 0 when there was none."""
         with self._database.read() as session:
@@ -148,6 +158,11 @@ class Repository:
         """The pairs of resource ids linked at an instant."""
         with self._database.read() as session:
             return history.links_as_of(session, self._schema, association, instant, limit)
+
+    def orders(self, connector: str, run_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The provisioning orders of a connector, or of one of its runs, newest first."""
+        with self._database.read() as session:
+            return history.orders(session, self._schema, connector, run_id, limit)
 
     # The audit trail
 
