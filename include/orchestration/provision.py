@@ -15,19 +15,20 @@ from typing import Any
 
 from connectors.contract import Fulfiller, Reader
 from connectors.errors import ConfigurationError
+from include.difference.thresholds import LimitLine
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.orchestration.connections import open_connection
 from include.orchestration.decisions import REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, StepFailed
+from include.orchestration.synchronize import record_rejection
 from include.policy.evaluate import evaluate as evaluate_policy
 from include.provisioning.dispatch import fulfil_batch
 from include.provisioning.orders import generate_orders as write_orders
 from include.provisioning.orders import transmit as write_transmission
 from include.provisioning.read_back import read_back_batch
 from include.provisioning.results import collect_results
-from include.repository.load import LoadRequest, LoadResult
-from include.repository.repository import Repository
+from include.repository.repository import LoadRequest, LoadResult, Repository
 from include.repository.system import PROVISIONING_ORDER, SYSTEM_ENTITY_TYPES
 
 logger = logging.getLogger(__name__)
@@ -137,16 +138,16 @@ def generate_orders(run: Run) -> dict[str, Any]:
     """
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
-    if not repository.is_loaded(f"{run.run_id}:transmit"):
+    if repository.loaded(f"{run.run_id}:transmit") is None:
         _write_base(run, repository, configuration, connector)
         record = repository.run(run.run_id)
         if record is None:
             raise StepFailed(f"{run.connector}: run {run.run_id} was never opened")
         write_orders(configuration, connector, run.folder, run_id=run.run_id, decided_at=record.opened_at)
     verdict: dict[str, Any] = run.folder.read_json("orders/verdict.json")
-    if verdict["blocked"] and not repository.is_loaded(f"{run.run_id}:transmit"):
-        exceeded = "; ".join(line["text"] for line in verdict["lines"] if line["exceeded"])
-        repository.block_run(run.run_id, exceeded)
+    if verdict["blocked"] and repository.loaded(f"{run.run_id}:transmit") is None:
+        exceeded = "; ".join(str(LimitLine(**line)) for line in verdict["lines"] if line["exceeded"])
+        repository.close_run(run.run_id, "blocked", exceeded)
         logger.warning("%s: blocked: %s", connector.identifier, exceeded)
     return verdict
 
@@ -161,7 +162,7 @@ def transmit(run: Run, decision: Decision | None = None) -> list[str]:
     repository = open_repository(configuration)
     verdict = run.folder.read_json("orders/verdict.json")
     generation = run.folder.read_json("orders/generation.json")
-    if not repository.is_loaded(f"{run.run_id}:transmit"):
+    if repository.loaded(f"{run.run_id}:transmit") is None:
         if verdict["blocked"]:
             if decision is None:
                 raise StepFailed(
@@ -169,7 +170,7 @@ def transmit(run: Run, decision: Decision | None = None) -> list[str]:
                 )
             run.folder.write_json("orders/decision.json", asdict(decision))
             if decision.choice == REJECT:
-                repository.reject_run(run.run_id, asdict(decision) | {"verdict": verdict})
+                record_rejection(repository, run, decision, {"verdict": verdict})
                 logger.warning("%s: orders rejected by %s; none was sent", connector.identifier, decision.actor)
                 return []
         base = run.folder.read_json("base/base.json")
@@ -234,7 +235,7 @@ def report(run: Run) -> dict[str, Any]:
         raise StepFailed(f"{connector.identifier}: no orders were generated; see the task before this one")
     base_load = _write_base(run, repository, configuration, connector)
     collect_results(run.folder, recorded_at=datetime.now(UTC))
-    attempt = repository.loads_of(run.run_id)
+    attempt = sum(":report" in key for key in repository.loads_of(run.run_id)) + 1
     _load(run, repository, f"report-{attempt}", SYSTEM_ENTITY_TYPES, base_load)
     counters: dict[str, Any] = run.folder.read_json("orders/report.json")
     missing = [
@@ -246,5 +247,5 @@ def report(run: Run) -> dict[str, Any]:
         raise StepFailed(
             f"{connector.identifier}: no results of {', '.join(missing)}; clear their fulfil task to go on"
         )
-    repository.close_run(run.run_id, "done", None, counters)
+    repository.close_run(run.run_id, "done", counters=counters)
     return counters

@@ -105,11 +105,12 @@ def links_as_of(
 def orders(
     session: CoreSession, schema: Schema, connector: str, run_id: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    """The provisioning orders of a connector (of one run) as they stand now, newest first."""
+    """The present rows of a connector's provisioning orders, or of one run's, newest decision first."""
     table = schema.table(PROVISIONING_ORDER)
     columns = [table.c[item.identifier] for item in PROVISIONING_ORDER.properties]
-    query = sa.select(*columns).where(is_current(table), table.c.connector == connector)
+    query = sa.select(*columns).where(table.c.connector == connector, is_current(table))
     if run_id is not None:
         query = query.where(table.c.run_id == run_id)
-    query = query.order_by(table.c.decided_at.desc(), table.c.order_id).limit(limit)
-    return [dict(row) for row in session.connection.execute(query).mappings()]
+    query = query.order_by(table.c.decided_at.desc(), table.c.batch, table.c.order_id).limit(limit)
+    names = [column.name for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in session.rows(query)]

@@ -114,10 +114,10 @@ def find_load(session: Session, load_key: str) -> LoadResult | None:
     return LoadResult(load_id, loaded_at, **json.loads(counters), already_loaded=True)
 
 
-def loads_of(session: Session, run_id: str) -> int:
-    """How many loads a run has committed."""
-    [(count,)] = session.rows(sa.select(sa.func.count()).select_from(LOAD).where(LOAD.c.run_id == run_id))
-    return int(count)
+def loads_of(session: Session, run_id: str) -> list[str]:
+    """The keys of a run's loads, in order."""
+    query = sa.select(LOAD.c.load_key).where(LOAD.c.run_id == run_id).order_by(LOAD.c.load_id)
+    return [str(row[0]) for row in session.rows(query)]
 
 
 def cookies(session: Session, connector: str) -> dict[str, str]:

@@ -78,13 +78,13 @@ class Repository:
         with self._database.read() as session:
             return load.last_load(session, connector)
 
-    def is_loaded(self, load_key: str) -> bool:
-        """Whether a load of that key was committed."""
+    def loaded(self, load_key: str) -> LoadResult | None:
+        """The recorded result of a load, None when there was none under that key."""
         with self._database.read() as session:
-            return load.find_load(session, load_key) is not None
+            return load.find_load(session, load_key)
 
-    def loads_of(self, run_id: str) -> int:
-        """How many loads a run has committed."""
+    def loads_of(self, run_id: str) -> list[str]:
+        """The keys of a run's loads, in order."""
         with self._database.read() as session:
             return load.loads_of(session, run_id)
 
@@ -104,7 +104,7 @@ class Repository:
         self,
         run_id: str,
         state: RunState,
-        message: str | None = None,
+        message: str = "",
         counters: Mapping[str, Any] | None = None,
         *,
         actor: str = PIPELINE,
@@ -112,18 +112,6 @@ class Repository:
         """Set a run's state (``runs.set_state``)."""
         with self._database.write() as session:
             runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
-
-    def block_run(self, run_id: str, message: str) -> None:
-        """A run waits for a decision; ``message`` says what was exceeded."""
-        with self._database.write() as session:
-            runs.set_state(session, run_id, "blocked", message=message)
-
-    def reject_run(self, run_id: str, decision: Mapping[str, Any]) -> None:
-        """Someone decided against a run: ``decision`` holds ``actor``, ``reason`` and what they saw."""
-        actor = str(decision.get("actor") or PIPELINE)
-        message = f"rejected by {actor}" + (f": {decision['reason']}" if decision.get("reason") else "")
-        with self._database.write() as session:
-            runs.set_state(session, run_id, "rejected", message=message, detail={"decision": decision}, actor=actor)
 
     def run(self, run_id: str) -> RunRecord | None:
         """The run of that id."""
@@ -135,12 +123,11 @@ class Repository:
         with self._database.read() as session:
             return runs.list_runs(session, connector, limit)
 
-    def running(
-        self, connector: str, purpose: Purpose | None = None, *, besides: str | None = None
-    ) -> RunRecord | None:
-        """The oldest open run of the connector other than ``besides``; of one purpose or of any."""
+    def running(self, connector: str, *, besides: str | None = None, purpose: Purpose | None = None) -> str | None:
+        """The id of the oldest open run of the connector other than ``besides``; of one purpose or of any."""
         with self._database.read() as session:
-            return runs.running(session, connector, purpose, besides=besides)
+            found = runs.running(session, connector, purpose, besides=besides)
+            return found.run_id if found else None
 
     def snapshot(self, run_id: str) -> SnapshotRecord | None:
         """The snapshot that a run published."""
@@ -171,7 +158,7 @@ class Repository:
         with self._database.read() as session:
             return history.links_as_of(session, self._schema, association, instant, limit)
 
-    def orders(self, connector: str, run_id: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
+    def orders(self, connector: str, run_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
         """The provisioning orders of a connector (of one run), newest first, as they stand now."""
         with self._database.read() as session:
             return history.orders(session, self._schema, connector, run_id, limit)

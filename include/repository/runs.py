@@ -19,15 +19,13 @@ from include.repository.session import Session, take
 Purpose = Literal["synchronize", "provision"]
 RunState = Literal["running", "blocked", "loaded", "rejected", "failed", "skipped", "done"]
 OPEN_STATES: tuple[RunState, ...] = ("running", "blocked")
+ENDED_STATES: tuple[RunState, ...] = ("loaded", "done")
 PIPELINE = "pipeline"
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of one connector.
-
-    ``mode`` is what was decided, ``requested_mode`` what was asked for, ``reason`` why they differ.
-    """
+    """One run of one connector. ``mode`` is what was decided, ``requested_mode`` what was asked for."""
 
     run_id: str
     connector: str
@@ -35,24 +33,23 @@ class RunRecord:
     mode: str
     requested_mode: str
     state: RunState = "running"
-    reason: str | None = None
-    message: str | None = None
+    message: str = ""
     counters: Mapping[str, Any] = field(default_factory=dict)
     opened_at: datetime = field(default_factory=now)
     closed_at: datetime | None = None
 
 
 def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
-    """Record a run and return it as stored; one that is open already, or loaded, stays as it is.
+    """Record a run and return it as stored; one that is open, or came to its end, stays as it is.
 
-    A run that ended otherwise (its tasks were cleared) opens again under its first ``opened_at``.
+    A run that failed, was rejected or skipped (and its tasks cleared) opens again under its first ``opened_at``.
 
     Raises:
         RunOverlap: another run of the same connector and purpose is open.
     """
     take(session, "run")
     stored = find_run(session, record.run_id)
-    if stored and stored.state in {*OPEN_STATES, "loaded", record.state}:
+    if stored and stored.state in {*OPEN_STATES, *ENDED_STATES, record.state}:
         return stored
     if record.state in OPEN_STATES:
         _refuse_overlap(session, record)
@@ -65,7 +62,7 @@ def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
         session.run(sa.update(RUN).where(RUN.c.run_id == record.run_id).values(_values(opened)))
     else:
         session.run(sa.insert(RUN).values(_values(opened)))
-    names = ("connector", "purpose", "mode", "requested_mode", "reason", "state", "message")
+    names = ("connector", "purpose", "mode", "requested_mode", "state", "message")
     detail = {name: getattr(opened, name) for name in names}
     audit.append(session, actor=actor, action="open run", subject=record.run_id, detail=detail)
     return opened
@@ -85,15 +82,13 @@ def set_state(
     run_id: str,
     state: RunState,
     *,
-    message: str | None = None,
-    counters: Mapping[str, Any] | None = None,
-    detail: Mapping[str, Any] | None = None,
-    actor: str = PIPELINE,
+    message: str,
+    counters: Mapping[str, Any] | None,
+    actor: str,
 ) -> None:
     """Set a run's state; setting the same again changes nothing.
 
-    ``running`` and ``blocked`` keep it open. ``counters`` of None keeps those that it has; ``detail`` goes
-    to the audit trail only.
+    ``running`` and ``blocked`` keep it open. ``counters`` of None keeps those that it has.
 
     Raises:
         RepositoryError: there is no such run.
@@ -109,7 +104,7 @@ def set_state(
     changed = replace(stored, state=state, message=message, counters=kept, closed_at=closed_at)
     session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(_values(changed)))
     recorded = {"connector": stored.connector, "state": state, "message": message, "counters": kept}
-    audit.append(session, actor=actor, action=_ACTIONS[state], subject=run_id, detail=recorded | dict(detail or {}))
+    audit.append(session, actor=actor, action=_ACTIONS[state], subject=run_id, detail=recorded)
 
 
 _ACTIONS: dict[RunState, str] = {
