@@ -17,7 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.repository.ledger import AUDIT, COUNTER, now
+from include.repository.instants import now
+from include.repository.ledger import AUDIT, COUNTER
 from include.repository.session import CoreSession, Session, take
 
 ORIGIN = "0" * 64

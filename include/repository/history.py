@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,11 +16,6 @@ from include.repository.system import PROVISIONING_ORDER
 from include.repository.tables import Schema, is_closed, is_current, is_valid_at
 
 Version = dict[str, Any]
-
-
-def stored_instant(instant: datetime) -> datetime:
-    """An instant as it is stored; one without a zone is taken as UTC."""
-    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 
 def history(session: CoreSession, schema: Schema, entity: EntityType, key: str) -> list[Version]:
@@ -92,7 +87,7 @@ def as_of(
     """The resources that were there at an instant, in order of key: resource id and every property."""
     table = schema.table(entity)
     columns = [table.c.resource_id, *(table.c[item.identifier] for item in entity.properties)]
-    query = sa.select(*columns).where(is_valid_at(table, stored_instant(instant)))
+    query = sa.select(*columns).where(is_valid_at(table, instant))
     query = query.order_by(table.c[entity.primary_key.identifier]).limit(limit)
     return [dict(row) for row in session.connection.execute(query).mappings()]
 
@@ -102,7 +97,7 @@ def links_as_of(
 ) -> list[tuple[int, int]]:
     """The pairs of resource ids that were linked at an instant, sorted."""
     table = schema.table(association)
-    query = sa.select(table.c.resource1_id, table.c.resource2_id).where(is_valid_at(table, stored_instant(instant)))
+    query = sa.select(table.c.resource1_id, table.c.resource2_id).where(is_valid_at(table, instant))
     query = query.order_by(table.c.resource1_id, table.c.resource2_id).limit(limit)
     return [(int(first), int(second)) for first, second in session.rows(query)]
 

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
+
+from include.repository.instants import Instant
 
 LEDGER = sa.MetaData()
 
@@ -23,8 +24,8 @@ RUN = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("counters", sa.Text, nullable=False),
-    sa.Column("opened_at", sa.DateTime, nullable=False),
-    sa.Column("closed_at", sa.DateTime),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("closed_at", Instant),
     sa.Index("ix_rollcall_run_opened", "connector", "opened_at"),
 )
 LOAD = sa.Table(
@@ -34,11 +35,12 @@ LOAD = sa.Table(
     sa.Column("load_key", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("connector", sa.Text, nullable=False),
-    sa.Column("loaded_at", sa.DateTime, nullable=False),
+    sa.Column("loaded_at", Instant, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("counters", sa.Text, nullable=False),
     sa.Index("ix_rollcall_load_key", "load_key", unique=True),
     sa.Index("ix_rollcall_load_connector", "connector", "load_id"),
+    sa.Index("ix_rollcall_load_run", "run_id"),
 )
 SNAPSHOT = sa.Table(
     "rollcall_snapshot",
@@ -49,7 +51,7 @@ SNAPSHOT = sa.Table(
     sa.Column("manifest", sa.Text, nullable=False),
     sa.Column("sha256", sa.Text, nullable=False),
     sa.Column("previous_sha256", sa.Text),
-    sa.Column("published_at", sa.DateTime, nullable=False),
+    sa.Column("published_at", Instant, nullable=False),
     sa.Index("ix_rollcall_snapshot_sequence", "connector", "sequence", unique=True),
 )
 COOKIE = sa.Table(
@@ -64,7 +66,7 @@ AUDIT = sa.Table(
     "rollcall_audit",
     LEDGER,
     sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", Instant, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
@@ -77,7 +79,7 @@ MIGRATION = sa.Table(
     "rollcall_migration",
     LEDGER,
     sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("applied_at", sa.DateTime, nullable=False),
+    sa.Column("applied_at", Instant, nullable=False),
     sa.Column("operation", sa.Text, nullable=False),
     sa.Column("schema_sha256", sa.Text, nullable=False),
 )
@@ -92,11 +94,6 @@ COUNTERS = ("load", "resource", "run", "audit")
 """Each row gives numbers and is the lock of what it counts; they are taken in this order."""
 
 APPEND_ONLY = (AUDIT, SNAPSHOT)
-
-
-def now() -> datetime:
-    """The present instant as it is stored: UTC without a zone, in microseconds."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def append_only_triggers(dialect: str) -> Iterator[str]:

@@ -20,7 +20,8 @@ from include.repository import audit, snapshots
 from include.repository.bulk import Bulk
 from include.repository.database import Database
 from include.repository.errors import RepositoryError, StaleBase
-from include.repository.ledger import COOKIE, LOAD, RUN, now
+from include.repository.instants import now
+from include.repository.ledger import COOKIE, LOAD, RUN
 from include.repository.links import apply_links
 from include.repository.loading import Loading, Stamp
 from include.repository.resources import apply_resources

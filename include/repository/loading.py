@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from include.repository.bulk import Bulk
 from include.repository.columns import INSTANT_FORMAT
-from include.repository.tables import OPEN_END, Schema, is_current
+from include.repository.instants import OPEN_END
+from include.repository.tables import Schema, is_current
 
 if TYPE_CHECKING:
     import duckdb

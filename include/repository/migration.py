@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from include.repository.database import Database
 from include.repository.errors import SchemaMismatch
-from include.repository.ledger import COUNTER, COUNTERS, MIGRATION, append_only_triggers, now
+from include.repository.instants import now
+from include.repository.ledger import COUNTER, COUNTERS, MIGRATION, append_only_triggers
 from include.repository.session import CoreSession
 from include.repository.tables import Schema, index_name
 

@@ -67,12 +67,16 @@ class Repository:
 
     def export_as_of(self, item: EntityType | Association, instant: datetime, folder: Folder, file: str) -> int:
         """Write the rows that were true at an instant; return how many."""
-        at = history.stored_instant(instant)
-        return export.export_one(self._database, self._schema, item, folder, file, instant=at)
+        return export.export_one(self._database, self._schema, item, folder, file, instant=instant)
 
     def load(self, request: LoadRequest) -> LoadResult:
         """Apply changes in one transaction, exactly once per load key (``load.load``)."""
         return load.load(self._database, self._schema, request)
+
+    def last_load(self, connector: str) -> int:
+        """The number of the connector's last load; 0 when there was none."""
+        with self._database.read() as session:
+            return load.last_load(session, connector)
 
     def loaded(self, load_key: str) -> LoadResult | None:
         """The recorded result of a load, None when there was none under that key."""
@@ -83,11 +87,6 @@ class Repository:
         """The keys of a run's loads, in order."""
         with self._database.read() as session:
             return load.loads_of(session, run_id)
-
-    def last_load(self, connector: str) -> int:
-        """The number of the connector's last load; 0 when there was none."""
-        with self._database.read() as session:
-            return load.last_load(session, connector)
 
     def cookies(self, connector: str) -> dict[str, str]:
         """The newest cookie of each connection."""
@@ -110,9 +109,9 @@ class Repository:
         *,
         actor: str = PIPELINE,
     ) -> None:
-        """Set a run's state (``runs.close_run``)."""
+        """Set a run's state (``runs.set_state``)."""
         with self._database.write() as session:
-            runs.close_run(session, run_id, state, message, counters, actor=actor)
+            runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
 
     def run(self, run_id: str) -> RunRecord | None:
         """The run of that id."""
@@ -125,9 +124,9 @@ class Repository:
             return runs.list_runs(session, connector, limit)
 
     def running(self, connector: str, *, besides: str | None = None, purpose: Purpose | None = None) -> str | None:
-        """The id of an open run of the connector other than ``besides``."""
+        """The id of the oldest open run of the connector other than ``besides``; of one purpose or of any."""
         with self._database.read() as session:
-            found = runs.running(session, connector, besides=besides, purpose=purpose)
+            found = runs.running(session, connector, purpose, besides=besides)
             return found.run_id if found else None
 
     def snapshot(self, run_id: str) -> SnapshotRecord | None:
@@ -160,7 +159,7 @@ class Repository:
             return history.links_as_of(session, self._schema, association, instant, limit)
 
     def orders(self, connector: str, run_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """The provisioning orders of a connector, or of one of its runs, newest first."""
+        """The provisioning orders of a connector (of one run), newest first, as they stand now."""
         with self._database.read() as session:
             return history.orders(session, self._schema, connector, run_id, limit)
 

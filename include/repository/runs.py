@@ -12,12 +12,14 @@ import sqlalchemy as sa
 
 from include.repository import audit
 from include.repository.errors import RepositoryError, RunOverlap
-from include.repository.ledger import RUN, now
+from include.repository.instants import now
+from include.repository.ledger import RUN
 from include.repository.session import Session, take
 
 Purpose = Literal["synchronize", "provision"]
 RunState = Literal["running", "blocked", "loaded", "rejected", "failed", "skipped", "done"]
 OPEN_STATES: tuple[RunState, ...] = ("running", "blocked")
+ENDED_STATES: tuple[RunState, ...] = ("loaded", "done")
 PIPELINE = "pipeline"
 
 
@@ -33,51 +35,60 @@ class RunRecord:
     state: RunState = "running"
     message: str = ""
     counters: Mapping[str, Any] = field(default_factory=dict)
-    opened_at: datetime | None = None
+    opened_at: datetime = field(default_factory=now)
     closed_at: datetime | None = None
 
 
 def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
-    """Record a run and return it as stored; a run that is open already stays as it is.
+    """Record a run and return it as stored; one that is open, or came to its end, stays as it is.
 
-    A closed run of the same id (its tasks were cleared) opens again under its first ``opened_at``.
+    A run that failed, was rejected or skipped (and its tasks cleared) opens again under its first ``opened_at``.
 
     Raises:
         RunOverlap: another run of the same connector and purpose is open.
     """
     take(session, "run")
     stored = find_run(session, record.run_id)
-    if stored and stored.state == record.state:
+    if stored and stored.state in {*OPEN_STATES, *ENDED_STATES, record.state}:
         return stored
     if record.state in OPEN_STATES:
-        other = running(session, record.connector, besides=record.run_id, purpose=record.purpose)
-        if other:
-            raise RunOverlap(
-                f"{record.connector}: run {other.run_id} is {other.state} since {other.opened_at} UTC; "
-                "wait for it, or close it"
-            )
-    at = now()
+        _refuse_overlap(session, record)
     opened = replace(
         record,
-        opened_at=(stored.opened_at if stored else record.opened_at) or at,
-        closed_at=None if record.state in OPEN_STATES else at,
+        opened_at=stored.opened_at if stored else record.opened_at,
+        closed_at=None if record.state in OPEN_STATES else now(),
     )
     if stored:
         session.run(sa.update(RUN).where(RUN.c.run_id == record.run_id).values(_values(opened)))
     else:
         session.run(sa.insert(RUN).values(_values(opened)))
-    detail = {"connector": record.connector, "purpose": record.purpose, "mode": record.mode}
-    detail |= {"requested_mode": record.requested_mode, "state": record.state, "message": record.message}
+    names = ("connector", "purpose", "mode", "requested_mode", "state", "message")
+    detail = {name: getattr(opened, name) for name in names}
     audit.append(session, actor=actor, action="open run", subject=record.run_id, detail=detail)
     return opened
 
 
-def close_run(
-    session: Session, run_id: str, state: RunState, message: str, counters: Mapping[str, Any] | None, *, actor: str
-) -> None:
-    """Set a run's state; closing it again the same way changes nothing.
+def _refuse_overlap(session: Session, record: RunRecord) -> None:
+    other = running(session, record.connector, record.purpose, besides=record.run_id)
+    if other:
+        since = other.opened_at.isoformat(timespec="seconds")
+        raise RunOverlap(
+            f"{record.connector}: run {other.run_id} is {other.state} since {since}; wait for it, or close it"
+        )
 
-    ``blocked`` and ``running`` keep it open. ``counters`` of None keeps those that it has.
+
+def set_state(
+    session: Session,
+    run_id: str,
+    state: RunState,
+    *,
+    message: str,
+    counters: Mapping[str, Any] | None,
+    actor: str,
+) -> None:
+    """Set a run's state; setting the same again changes nothing.
+
+    ``running`` and ``blocked`` keep it open. ``counters`` of None keeps those that it has.
 
     Raises:
         RepositoryError: there is no such run.
@@ -86,16 +97,25 @@ def close_run(
     stored = find_run(session, run_id)
     if stored is None:
         raise RepositoryError(f"run {run_id}: not known to the repository; open it first")
-    kept = stored.counters if counters is None else counters
+    kept = dict(stored.counters if counters is None else counters)
     if (stored.state, stored.message, stored.counters) == (state, message, kept):
         return
-    closed = replace(
-        stored, state=state, message=message, counters=kept, closed_at=None if state in OPEN_STATES else now()
-    )
-    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(_values(closed)))
-    detail = {"connector": stored.connector, "state": state, "message": message, "counters": dict(kept)}
-    action = "keep run" if state in OPEN_STATES else "close run"
-    audit.append(session, actor=actor, action=action, subject=run_id, detail=detail)
+    closed_at = None if state in OPEN_STATES else now()
+    changed = replace(stored, state=state, message=message, counters=kept, closed_at=closed_at)
+    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(_values(changed)))
+    recorded = {"connector": stored.connector, "state": state, "message": message, "counters": kept}
+    audit.append(session, actor=actor, action=_ACTIONS[state], subject=run_id, detail=recorded)
+
+
+_ACTIONS: dict[RunState, str] = {
+    "running": "resume run",
+    "blocked": "block run",
+    "loaded": "close run",
+    "rejected": "reject run",
+    "failed": "close run",
+    "skipped": "close run",
+    "done": "close run",
+}
 
 
 def find_run(session: Session, run_id: str) -> RunRecord | None:
@@ -110,7 +130,9 @@ def list_runs(session: Session, connector: str | None, limit: int) -> list[RunRe
     return _records(session, query if connector is None else query.where(RUN.c.connector == connector))
 
 
-def running(session: Session, connector: str, *, besides: str | None, purpose: str | None) -> RunRecord | None:
+def running(
+    session: Session, connector: str, purpose: Purpose | None = None, *, besides: str | None = None
+) -> RunRecord | None:
     """The oldest open run of a connector, other than ``besides``; of one purpose or of any."""
     query = sa.select(RUN).where(RUN.c.connector == connector, RUN.c.state.in_(OPEN_STATES))
     if besides is not None:

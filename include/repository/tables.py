@@ -19,11 +19,10 @@ import sqlalchemy as sa
 
 from include.model.configuration import Association, Configuration, EntityType, PropertyType
 from include.repository.errors import SchemaMismatch
+from include.repository.instants import OPEN_END_TEXT, Instant
 from include.repository.ledger import LEDGER
 from include.repository.system import SYSTEM_ENTITY_TYPES
 
-OPEN_END = datetime(9999, 12, 31)  # noqa: DTZ001 - every stored instant is UTC without a zone
-OPEN_END_TEXT = "'9999-12-31 00:00:00.000000'"
 VERSION_COLUMNS = ("valid_from", "valid_to", "load_id", "closed_by_load_id")
 # Names that PostgreSQL keeps for itself in every table, and those of the versions.
 RESERVED_COLUMNS = frozenset(
@@ -192,8 +191,8 @@ def _association_table(metadata: sa.MetaData, association: Association) -> sa.Ta
 
 def _version_columns() -> list[sa.Column[Any]]:
     return [
-        sa.Column("valid_from", sa.DateTime, primary_key=True),
-        sa.Column("valid_to", sa.DateTime, nullable=False),
+        sa.Column("valid_from", Instant, primary_key=True),
+        sa.Column("valid_to", Instant, nullable=False),
         sa.Column("load_id", sa.BigInteger, nullable=False),
         sa.Column("closed_by_load_id", sa.BigInteger),
     ]
