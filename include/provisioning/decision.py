@@ -18,7 +18,7 @@ from include.provisioning.mapping import (
     order_resource_type,
 )
 from include.provisioning.objects import json_of_text, key_object, resource_object
-from include.storage.engine import literal, name
+from include.storage.engine import literal
 from include.storage.folder import Folder
 
 if TYPE_CHECKING:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from connectors.contract import Fulfiller, Order, OrderResult
@@ -96,7 +97,7 @@ def fulfil_batch(
         fulfiller=fulfiller,
         ledger=ledger,
         now=now,
-        progress=progress or (lambda done, total: None),
+        progress=progress or (lambda *_: None),
         entries=ledger.results(),
         sent_before=ledger.sent(),
     )
@@ -134,9 +135,7 @@ def _send_with_patience(dispatch: _Dispatch, patience: Patience, sleep: Callable
             raise dispatch.interruption
         return True
 
-    rounds = Retrying(
-        stop=is_over, wait=wait, retry=retry_if_result(bool), sleep=sleep, retry_error_callback=give_up
-    )
+    rounds = Retrying(stop=is_over, wait=wait, retry=retry_if_result(bool), sleep=sleep, retry_error_callback=give_up)
     rounds(dispatch.send_round)
 
 
@@ -187,8 +186,6 @@ class _Dispatch:
         try:
             for result in answers:
                 self._answer(taken, result)
-            if taken or waiting:
-                raise DispatchError(f"the connector left {len(taken) + len(waiting)} orders of a batch unanswered")
         except (AuthenticationFailed, ConnectionFailed, DispatchError):
             raise
         except Exception as error:
@@ -199,6 +196,9 @@ class _Dispatch:
                 raise
             if taken:
                 self._record(_failure(taken.popleft(), error))
+        else:
+            if taken or waiting:
+                raise DispatchError(f"the connector left {len(taken) + len(waiting)} orders of a batch unanswered")
         finally:
             waiting.extendleft(reversed(taken))
             if isinstance(answers, Generator):
@@ -219,7 +219,7 @@ class _Dispatch:
     def _answer(self, taken: deque[Order], result: OrderResult) -> None:
         if not taken or taken[0].order_id != result.order_id:
             raise DispatchError(f"the connector answered order {result.order_id} out of turn")
-        self._record(result)
+        self._record(_with_key(taken[0], result))
         taken.popleft()
 
     def _record(self, result: OrderResult) -> None:
@@ -241,6 +241,15 @@ def _storage(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise DispatchError(f"cannot {what}: {type(error).__name__}; the run's storage must be writable") from error
+
+
+def _with_key(order: Order, result: OrderResult) -> OrderResult:
+    """The result with the key of its object, where the connector gave none and the order tells it."""
+    primary_key = order.resource_type["Mapping"]["PrimaryKey"]
+    known = order.changes.get(primary_key, order.resource.get(primary_key))
+    if result.key is not None or result.state != "executed" or known is None:
+        return result
+    return replace(result, key=known if isinstance(known, str) else json.dumps(known))
 
 
 def _failure(order: Order, error: Exception) -> OrderResult:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from include.difference.thresholds import Verdict
 from include.storage.folder import Folder
 
 GENERATION_FILE = "generation.json"
@@ -40,14 +41,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a limit was exceeded, and one line for each that was."""
-
-    blocked: bool
-    lines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Generation:
     """The orders that one run decided.
 
@@ -71,8 +64,15 @@ class Generation:
 
 def write_generation(orders: Folder, generation: Generation) -> None:
     """Write ``verdict.json``, then ``generation.json``, which makes the generation count."""
-    orders.write_json(VERDICT_FILE, asdict(generation.verdict))
-    content = asdict(generation) | {"decided_at": generation.decided_at.isoformat(), "plan": generation.plan}
+    orders.write_json(VERDICT_FILE, generation.verdict.to_json())
+    content = {
+        "run_id": generation.run_id,
+        "connector": generation.connector,
+        "decided_at": generation.decided_at.isoformat(),
+        "batches": [asdict(item) | {"file": item.file} for item in generation.batches],
+        "counters": generation.counters,
+        "plan": generation.plan,
+    }
     orders.write_json(GENERATION_FILE, content)
 
 
@@ -90,9 +90,11 @@ def read_generation(run: Folder) -> Generation:
         run_id=content["run_id"],
         connector=content["connector"],
         decided_at=datetime.fromisoformat(content["decided_at"]),
-        batches=tuple(Batch(**item) for item in content["batches"]),
+        batches=tuple(
+            Batch(item["batch"], item["resource_type"], item["orders"], item["sha256"]) for item in content["batches"]
+        ),
         counters=content["counters"],
-        verdict=Verdict(content["verdict"]["blocked"], tuple(content["verdict"]["lines"])),
+        verdict=Verdict.from_json(orders.read_json(VERDICT_FILE)),
     )
 
 

@@ -70,9 +70,7 @@ NOMINATIVE = ResourceType(
     target_entity_type="CRM_User",
     connection="crm",
     batch_size=2,
-    thresholds=ProvisioningThresholds(
-        maximum_insert_percent=0, maximum_update_percent=0, maximum_delete_percent=0
-    ),
+    thresholds=ProvisioningThresholds(maximum_insert_percent=0, maximum_update_percent=0, maximum_delete_percent=0),
 )
 
 
