@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 import duckdb
 
-from connectors.contract import Order, OrderResult
 from include.model.configuration import (
     DUCKDB_TYPES,
     Association,
