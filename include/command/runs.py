@@ -14,7 +14,7 @@ from include.orchestration import provision, synchronize
 from include.orchestration.connections import exporting_connections
 from include.orchestration.decisions import command_decision
 from include.orchestration.project import find_connector, load_project
-from include.orchestration.run import Run, SkipRun, close_run, command_run_id, open_run
+from include.orchestration.run import Purpose, Run, SkipRun, close_run, command_run_id, open_run
 
 
 @contextmanager
@@ -31,9 +31,12 @@ def _bar() -> Progress:
     return Progress(*columns, console=errors, transient=True)
 
 
-def _open(connector: str, purpose: Any, mode: Mode = "complete") -> Run:
+def _open(connector: str, purpose: Purpose, mode: Mode = "complete") -> Run:
+    run_id = command_run_id(connector, purpose)
     try:
-        return open_run(connector, command_run_id(connector, purpose), purpose, mode)
+        if purpose == "provision":
+            return provision.open_run(connector, run_id)
+        return open_run(connector, run_id, purpose, mode)
     except SkipRun as reason:
         fail(str(reason))
 
