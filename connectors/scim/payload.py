@@ -99,11 +99,20 @@ def with_members(group: Mapping[str, Any], additions: Iterable[str], removals: I
     """A copy of a group with members added and removed, the others untouched."""
     result = dict(group)
     key = key_of(result, MEMBERS) or MEMBERS
-    leaving = set(removals)
-    kept = [member for member in result.get(key) or [] if member_of(member, "value") not in leaving]
-    present = {member_of(member, "value") for member in kept}
-    result[key] = kept + [{"value": member} for member in dict.fromkeys(additions) if member not in present]
+    leaving, present = set(removals), members_of(group)
+    kept = [member for member, name in zip(result.get(key) or [], present, strict=True) if name not in leaving]
+    staying = set(present) - leaving
+    result[key] = kept + [{"value": member} for member in dict.fromkeys(additions) if member not in staying]
     return result
+
+
+def members_of(group: Mapping[str, Any]) -> list[Any]:
+    """The ids of a group's members; anything but text stands for a member that names nobody."""
+    members = member_of(group, MEMBERS)
+    return [
+        member_of(member, "value") if isinstance(member, Mapping) else member
+        for member in (members if isinstance(members, list) else [])
+    ]
 
 
 def quoted(text: str) -> str:
