@@ -102,9 +102,13 @@ def _parse_value(text: str) -> exp.Expression:
         statements = sqlglot.parse(f"{_OPENING}{text}\n)", read="duckdb")
     except SqlglotError as error:
         raise ExpressionMistake(f"it cannot be read: {_syntax(error, text)}") from error
-    (statement,) = statements if len(statements) == 1 else (None,)
-    values = statement.expressions if isinstance(statement, exp.Select) else []
-    if len(values) != 1 or any(value for key, value in statement.args.items() if key not in {"expressions", "kind"}):
+    statement = statements[0] if len(statements) == 1 else None
+    if not isinstance(statement, exp.Select) or any(
+        value for key, value in statement.args.items() if key not in {"expressions", "kind"}
+    ):
+        raise ExpressionMistake(_NOT_ONE_VALUE)
+    values = statement.expressions
+    if len(values) != 1:
         raise ExpressionMistake(_NOT_ONE_VALUE)
     if isinstance(values[0], exp.Subquery):
         raise ExpressionMistake(_REFUSED_NODES["SUBQUERY"])
@@ -128,7 +132,7 @@ def _columns(tree: exp.Expression) -> Iterator[tuple[int, int, list[str]]]:
             raise ExpressionMistake(_REFUSED_NODES["STAR"])
         parts = list(column.parts)
         # sqlglot reads four steps as a column, and further ones as dots around it.
-        around = column
+        around: exp.Expression = column
         while isinstance(around.parent, exp.Dot) and isinstance(around.parent.expression, exp.Identifier):
             around = around.parent
             parts.append(around.expression)
