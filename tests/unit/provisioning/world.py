@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import duckdb
 
-from connectors.contract import Order, OrderResult
 from include.model.configuration import (
     DUCKDB_TYPES,
     Association,
@@ -25,6 +23,8 @@ from include.model.configuration import (
     ResourceType,
 )
 from include.policy.states import ProvisioningState, WorkflowState
+from include.provisioning.orders import generate_orders
+from include.provisioning.plan import Generation
 from include.repository.system import SYSTEM_ENTITY_TYPES
 from include.storage.folder import Folder, run_folder
 
@@ -220,3 +220,8 @@ ENTITIES = {entity.identifier: entity for entity in (PERSON, USER, GROUP, *SYSTE
 
 def world(folder: Path) -> World:
     return World(run_folder(folder.as_uri(), "CRM", RUN_ID))
+
+
+def generate(world: World, *resource_types: ResourceType, **connector: Any) -> Generation:
+    known, crm = configuration(*resource_types, **connector)
+    return generate_orders(known, crm, world.run, run_id=RUN_ID, decided_at=DECIDED_AT)
