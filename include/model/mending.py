@@ -35,7 +35,8 @@ def mend(data: Any, model: type[M]) -> M | None:
             return model.model_validate(data)
         except ValidationError as error:
             wrong = [(path_in(data, details), details) for details in errors_of(error)]
-            for path, details in wrong:
+            # What is missing may be there under a misspelt name, which is mended first.
+            for path, details in sorted(wrong, key=lambda item: item[1]["type"] == "missing"):
                 if path:
                     _mend_one(data, path, details, model)
     return None
@@ -46,7 +47,7 @@ def _mend_one(data: Any, path: FieldPath, details: ErrorDetails, model: type[Bas
     near: str | None
     match details["type"]:
         case "missing":
-            holder[name] = PLACEHOLDER
+            holder.setdefault(name, PLACEHOLDER)
         case "extra_forbidden":
             near = nearest(str(name), known_names(model, path[:-1]))
             value = holder.pop(name, None)

@@ -30,17 +30,17 @@ def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[F
             yield from _navigation_mistakes(resource_type, path, target[0], catalogue)
 
 
-def broken_references(connector: Connector, catalogue: Catalogue) -> Iterator[Finding]:
-    """Names that this connector uses of a file that has mistakes."""
+def broken_references(connector: Connector, catalogue: Catalogue, broken: Collection[str]) -> Iterator[Finding]:
+    """Names that this connector uses of one of the broken files."""
     for path, kind, name in _foreign_names(connector):
         declared = (catalogue.entity_types if kind == "entity type" else catalogue.resource_types).get(name)
-        if declared and declared[1].mistakes:
+        if declared and declared[1].name in broken:
             yield path, _broken(kind, name, declared[1])
     for index, resource_type in enumerate(connector.resource_types):
         navigations = catalogue.navigations.get(resource_type.target_entity_type, {})
         for position, rule in enumerate(resource_type.navigation_rules):
             used = navigations.get(rule.navigation)
-            if used and used.file.mistakes:
+            if used and used.file.name in broken:
                 path = ("resource_types", index, "navigation_rules", position, "navigation")
                 yield path, _broken("navigation", rule.navigation, used.file)
 

@@ -16,6 +16,7 @@ from typing import Any
 from connectors.contract import Fulfiller
 from connectors.errors import ConfigurationError
 from include.model.configuration import Association, Configuration, Connector, EntityType
+from include.orchestration import run as runs
 from include.orchestration.connections import open_connection
 from include.orchestration.decisions import REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
@@ -101,6 +102,7 @@ def _load(
     run: Run,
     repository: Repository,
     step: str,
+    *,
     entity_types: Sequence[EntityType],
     changes: Folder,
     decision: Decision | None = None,
@@ -120,23 +122,34 @@ def _load(
     )
 
 
+def open_run(connector_identifier: str, run_id: str) -> Run:
+    """Open a provisioning run (``run.open_run``), once every target has been read.
+
+    Raises:
+        SkipRun: a target was never synchronized: creating what may be there already helps nobody.
+    """
+    configuration = load_project()
+    connector = find_connector(configuration, connector_identifier)
+    read = _target_read_at(open_repository(configuration), configuration, connector)
+    never_read = sorted({item.target_entity_type for item in connector.resource_types} - set(read))
+    if never_read:
+        raise SkipRun(f"{', '.join(never_read)}: never synchronized, so nothing is known of what is there")
+    return runs.open_run(connector_identifier, run_id, "provision")
+
+
 def evaluate(run: Run) -> dict[str, Any]:
     """Evaluate the policy for the connector's resource types and load the assignments; the counters."""
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
-    target_read_at = _target_read_at(repository, configuration, connector)
-    never_read = {item.target_entity_type for item in connector.resource_types} - set(target_read_at)
-    if never_read:
-        raise SkipRun(f"{', '.join(sorted(never_read))}: never synchronized, so nothing is known of what is there")
     _write_base(run, repository, configuration, connector)
     evaluate_policy(
         configuration,
         connector.resource_types,
         run.folder,
         evaluated_at=_opened_at(run, repository),
-        target_read_at=target_read_at,
+        target_read_at=_target_read_at(repository, configuration, connector),
     )
-    _load(run, repository, "evaluate", ASSIGNMENTS, run.folder.child("changes"))
+    _load(run, repository, "evaluate", entity_types=ASSIGNMENTS, changes=run.folder.child("changes"))
     counters: dict[str, Any] = run.folder.read_json("changes/evaluation.json")
     logger.info("%s: evaluated: %s", connector.identifier, json.dumps(counters))
     return counters
@@ -192,7 +205,14 @@ def transmit(run: Run, decision: Decision | None = None) -> list[str]:
     else:
         decision_word = "apply" if generation.verdict.blocked else None
     transmission = write_transmission(run.folder, decision=decision_word, plan=generation.plan)
-    _load(run, repository, "transmit", SYSTEM_ENTITY_TYPES, transmission.changes, decision)
+    _load(
+        run,
+        repository,
+        "transmit",
+        entity_types=SYSTEM_ENTITY_TYPES,
+        changes=transmission.changes,
+        decision=decision,
+    )
     return [batch.batch for batch in generation.batches]
 
 
@@ -231,6 +251,8 @@ def _log_progress(batch: str) -> Callable[[int, int], None]:
 def read_back(run: Run, batch: str) -> dict[str, Any]:
     """Read what one batch wrote, where the system can be read by key; else the next synchronization verifies."""
     result = read_back_batch(run.folder, batch, _door(run, batch))
+    if result is None:
+        return {"batch": batch, "read": 0, "verified": 0}
     logger.info("%s: %s read, %s verified", batch, result.read, result.verified)
     return {"batch": batch, "read": result.read, "verified": result.verified}
 
@@ -250,7 +272,13 @@ def report(run: Run) -> dict[str, Any]:
     _write_base(run, repository, configuration, connector)
     collection = collect_results(run.folder, recorded_at=datetime.now(UTC))
     attempt = sum(":report" in key for key in repository.loads_of(run.run_id)) + 1
-    _load(run, repository, f"report-{attempt}", SYSTEM_ENTITY_TYPES, collection.changes)
+    _load(
+        run,
+        repository,
+        f"report-{attempt}",
+        entity_types=SYSTEM_ENTITY_TYPES,
+        changes=collection.changes,
+    )
     missing = [
         item.batch
         for item in read_generation(run.folder).batches

@@ -104,7 +104,7 @@ class Database:
             yield
         except sa.exc.DBAPIError as error:
             raise self._translated(str(error.orig)) from None
-        except (sa.exc.SQLAlchemyError, adbc_driver_manager.Error) as error:
+        except adbc_driver_manager.Error as error:
             raise self._translated(str(error)) from None
 
     def _translated(self, message: str) -> RepositoryError:

@@ -99,6 +99,7 @@ def _links(schema: Schema, association: Association, instant: datetime | None) -
             table1.c[first.primary_key.identifier].label("key1"),
             table2.c[second.primary_key.identifier].label("key2"),
         )
+        .select_from(table)
         .join(table1, sa.and_(table1.c.resource_id == table.c.resource1_id, _at(table1, instant)))
         .join(table2, sa.and_(table2.c.resource_id == table.c.resource2_id, _at(table2, instant)))
         .where(_at(table, instant))

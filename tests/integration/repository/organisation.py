@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -137,7 +138,9 @@ def write_link_changes(folder: Folder, association: Association, changes: Iterab
 
 
 Resources = Mapping[str, dict[str, Any]]
-Links = set[tuple[str, str]]
+Links = Set[tuple[str, str]]
+NONE: Resources = MappingProxyType({})
+NO_LINKS: Links = frozenset()
 
 
 @dataclass
@@ -177,10 +180,10 @@ class Store:
     def changes_to(
         self,
         *,
-        persons: Resources = {},
-        groups: Resources = {},
-        managers: Links = frozenset(),
-        members: Links = frozenset(),
+        persons: Resources = NONE,
+        groups: Resources = NONE,
+        managers: Links = NO_LINKS,
+        members: Links = NO_LINKS,
     ) -> Folder:
         """Changes that lead from what is stored to this state."""
         folder = self.new_folder()

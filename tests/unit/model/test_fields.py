@@ -22,8 +22,8 @@ FIELDS = {
         "colour: Human",
         [
             (
-                "hr.yaml:3: colour: unknown field 'colour'; known: identifier, display_name, agent, pool, is_deactivated, "
-                "schedules, thresholds, connections, entity_types, associations, resource_types"
+                "hr.yaml:3: colour: unknown field 'colour'; known: identifier, display_name, agent, pool, "
+                "is_deactivated, schedules, thresholds, connections, entity_types, associations, resource_types"
             )
         ],
     ),
