@@ -18,7 +18,7 @@ HIDDEN = {"close_run"}
 
 def _cluster(dag: DAG, title: str) -> list[str]:
     """The tasks of one DAG as a Graphviz cluster; what a person answers and what runs on an agent stand out."""
-    name = title.split()[0]
+    name = title.split(maxsplit=1)[0]
     lines = [f'subgraph "cluster_{name}" {{ label="{title}"; style="rounded"; color="#8a94a6"; fontcolor="#44506a";']
     shown = [task for task in dag.tasks if task.task_id not in HIDDEN]
     for task in shown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -47,7 +48,7 @@ def run_synchronization(connector: str, mode: Mode, answer: str | None, reason: 
     with _closing(run), _bar() as progress:
         connections = exporting_connections(find_connector(load_project(), connector))
         steps: list[tuple[str, Callable[[], Any]]] = [
-            (f"export {item}", lambda item=item: synchronize.export(run, item)) for item in connections
+            (f"export {item}", partial(synchronize.export, run, item)) for item in connections
         ]
         steps += [
             ("prepare", lambda: synchronize.prepare(run)),

@@ -251,6 +251,8 @@ def _log_progress(batch: str) -> Callable[[int, int], None]:
 def read_back(run: Run, batch: str) -> dict[str, Any]:
     """Read what one batch wrote, where the system can be read by key; else the next synchronization verifies."""
     result = read_back_batch(run.folder, batch, _door(run, batch))
+    if result is None:
+        return {"batch": batch, "read": 0, "verified": 0}
     logger.info("%s: %s read, %s verified", batch, result.read, result.verified)
     return {"batch": batch, "read": result.read, "verified": result.verified}
 

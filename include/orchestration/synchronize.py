@@ -212,22 +212,34 @@ def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     }
 
 
-def _cookies(run: Run, connector: Connector) -> dict[str, str]:
-    reports = {
+def _reports(run: Run, connector: Connector) -> dict[str, dict[str, Any]]:
+    return {
         connection: run.folder.read_json(f"raw/{connection}.report.json")
         for connection in exporting_connections(connector)
     }
+
+
+def _cookies(run: Run, connector: Connector) -> dict[str, str]:
+    reports = _reports(run, connector)
     return {connection: report["cookie"] for connection, report in reports.items() if report["cookie"]}
 
 
 def _manifest(
     run: Run, connector: Connector, configuration: Configuration, previous: Any, changes: Mapping[str, Any]
 ) -> str:
-    return manifest.build_manifest(
+    content: str = manifest.build_manifest(
         connector,
         configuration.version,
         run.folder,
         previous_sha256=previous.sha256 if previous is not None else None,
         counters={"preparation": run.folder.read_json("clean/preparation.json"), "changes": changes},
-        facts={"run_id": run.run_id, "mode": run.mode, "requested_mode": run.requested_mode, "reason": run.reason},
+        facts={
+            "run_id": run.run_id,
+            "mode": run.mode,
+            "requested_mode": run.requested_mode,
+            "reason": run.reason,
+            # The earliest start of an export: what happened in the system after it may not be in here.
+            "read_at": min(report["started_at"] for report in _reports(run, connector).values()),
+        },
     )
+    return content

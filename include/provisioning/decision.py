@@ -193,6 +193,7 @@ _DECIDED_TABLE = f"""
     owned AS (
         SELECT DISTINCT resource_type, owner_id FROM assigned_resource_type
         WHERE (target_id IS NOT NULL OR target_key IS NOT NULL) AND workflow_state <> {WorkflowState.CANCELLATION:d}
+            AND provisioning_state <> {ProvisioningState.AWAITING_APPROVAL:d}
     )
     SELECT c.*, coalesce(p.changes, CASE WHEN c.change_type = 'Added' THEN '{{}}' END) AS changes,
         c.change_type = 'Deleted' OR c.change_type = 'Modified' AND p.disables AS leaves,

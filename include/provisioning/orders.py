@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.model.configuration import Configuration, Connector
+from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.decision import decide, document_query, needed_files
 from include.provisioning.limits import judge
 from include.provisioning.plan import (
@@ -157,9 +158,12 @@ _BATCH_TEXT = """
 _COUNT_ORDERS = """
     SELECT resource_type, change_type, withheld, count(*) FROM decided GROUP BY ALL ORDER BY ALL
 """
-_COUNT_OWNED = """
+# A target that is only proposed to an owner is not owned; one whose deletion waits for approval is.
+_COUNT_OWNED = f"""
     SELECT a.resource_type, count(*)
     FROM assigned_resource_type AS a JOIN resource_type AS r ON r.identifier = a.resource_type
-    WHERE a.target_id IS NOT NULL OR a.target_key IS NOT NULL
+    WHERE (a.target_id IS NOT NULL OR a.target_key IS NOT NULL)
+        AND (a.provisioning_state <> {ProvisioningState.AWAITING_APPROVAL:d}
+            OR a.workflow_state = {WorkflowState.CANCELLATION:d})
     GROUP BY a.resource_type
 """

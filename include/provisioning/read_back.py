@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -114,13 +114,22 @@ def _links(
         column = mapping["Columns"][link["OwnerKey"]]
         owners = {item.order_id: objects[item.order_id].get(column) for item in asking}
         keys = sorted({owner for owner in owners.values() if owner is not None})
-        pairs = set[tuple[str | None, str | None]](reader.read_links(link["Table"], link["OwnerColumn"], keys))
+        readings = _oriented(reader.read_links(link["Table"], link["OwnerColumn"], keys), set(keys))
         for order in asking:
             for suffix, expected in (("_add", True), ("_remove", False)):
                 for linked in order.changes.get(f"{navigation}{suffix}", ()):
-                    is_there = (owners[order.order_id], _text(linked[link["LinkedKey"]])) in pairs
-                    if is_there != expected:
-                        yield order.order_id, _difference(f"{navigation}{suffix}", linked["Id"], expected, is_there)
+                    pair = (owners[order.order_id], _text(linked[link["LinkedKey"]]))
+                    if any((pair in reading) != expected for reading in readings):
+                        yield order.order_id, _difference(f"{navigation}{suffix}", linked["Id"], expected, not expected)
+
+
+def _oriented(pairs: Collection[tuple[str, str]], owners: set[str]) -> list[set[tuple[str | None, str | None]]]:
+    """The pairs as (owner, linked), in each way in which every row belongs to one of the owners.
+
+    Where keys of both ends look alike, both ways stand, and a link counts only where both tell it.
+    """
+    ways: list[set[tuple[str | None, str | None]]] = [set(pairs), {(second, first) for first, second in pairs}]
+    return [way for way in ways if all(owner in owners for owner, _ in way)] or [set()]
 
 
 def _asks_for(order: Order, navigation: str) -> bool:

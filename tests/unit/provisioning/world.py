@@ -22,6 +22,8 @@ from include.model.configuration import (
     ResourceType,
 )
 from include.policy.states import ProvisioningState, WorkflowState
+from include.provisioning.orders import generate_orders
+from include.provisioning.plan import Generation
 from include.repository.system import SYSTEM_ENTITY_TYPES
 from include.storage.folder import Folder, run_folder
 
@@ -217,3 +219,8 @@ ENTITIES = {entity.identifier: entity for entity in (PERSON, USER, GROUP, *SYSTE
 
 def world(folder: Path) -> World:
     return World(run_folder(folder.as_uri(), "CRM", RUN_ID))
+
+
+def generate(world: World, *resource_types: ResourceType, **connector: Any) -> Generation:
+    known, crm = configuration(*resource_types, **connector)
+    return generate_orders(known, crm, world.run, run_id=RUN_ID, decided_at=DECIDED_AT)

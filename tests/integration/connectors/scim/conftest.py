@@ -63,8 +63,8 @@ class Service:
         answer.raise_for_status()
         return answer.json() if answer.content else {}
 
-    def add_user(self, name: str, **attributes: Any) -> str:
-        return str(self.call("POST", "/Users", {"schemas": [USER], "userName": name, **attributes})["id"])
+    def add_user(self, user_name: str, /, **attributes: Any) -> str:
+        return str(self.call("POST", "/Users", {"schemas": [USER], "userName": user_name, **attributes})["id"])
 
     def add_group(self, name: str, *members: str) -> str:
         body = {"schemas": [GROUP], "displayName": name, "members": [{"value": member} for member in members]}

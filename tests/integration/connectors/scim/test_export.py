@@ -87,9 +87,7 @@ def test_paths_reach_parts_lists_and_extensions(connect: Connect, service: Servi
     assert row["emails:value"] == "a@x.org\nb@x.org\nZ@x.org"
 
 
-def test_groups_and_members_come_from_one_reading(
-    connect: Connect, service: Service, proxy: FaultyProxy
-) -> None:
+def test_groups_and_members_come_from_one_reading(connect: Connect, service: Service, proxy: FaultyProxy) -> None:
     ada, bob = service.add_user("ada"), service.add_user("bob")
     sales, empty = service.add_group("Sales", ada, bob), service.add_group("Empty")
     got = export(connect(proxy.url))
