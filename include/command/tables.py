@@ -206,8 +206,21 @@ def print_history(entity_type: str, key: str) -> None:
     versions = open_repository(load_project()).history(entity_type, key)
     if not versions:
         fail(f"{entity_type}: no resource '{key}', now or before")
-    columns = list(versions[0])
-    print_table(f"{entity_type} {key}", columns, [[version[column] for column in columns] for version in versions])
+    rows = []
+    previous: Mapping[str, Any] = {}
+    for version in versions:
+        values = version["values"]
+        shown = {name: value for name, value in values.items() if previous.get(name) != value}
+        what = "; ".join(f"{name}: {value}" for name, value in shown.items() if value is not None or name in previous)
+        rows.append(
+            (version["valid_from"], version["valid_to"], what, version["run_id"], version["mode"], version["approver"])
+        )
+        previous = values
+    print_table(
+        f"{entity_type} {key}",
+        ("from (UTC)", "to (UTC)", "values, then what changed", "run", "mode", "approved by"),
+        rows,
+    )
 
 
 def print_as_of(entity_type: str, instant: datetime, limit: int) -> None:

@@ -80,6 +80,14 @@ class AirflowClient:
         found = self.call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100, "order_by": "run_after"})
         return list(found["dag_runs"])
 
+    def queued_asset_events(self, dag_id: str) -> dict[str, Any]:
+        """Asset events that wait for the scheduler to start a run of the DAG."""
+        response = self._http.get(f"/dags/{dag_id}/assets/queuedEvents")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return {"queued_events": [], "total_entries": 0}
+        response.raise_for_status()
+        return dict(response.json())
+
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         """State by task id; a mapped task's instances are ``task[0]``, ``task[1]`` ..."""
         found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": 500})

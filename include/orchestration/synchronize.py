@@ -12,16 +12,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.sink import CsvSink
-
 from connectors.contract import Exporter, ExportReport, ExportRequest
 from connectors.errors import ConfigurationError, CookieExpired
+from connectors.sink import CsvSink
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, StepFailed
-from include.repository.load import LoadRequest
+from include.repository.repository import LoadRequest, Repository
 from include.snapshot import manifest
 from include.snapshot.compare import compare_snapshot
 from include.snapshot.guard import check_thresholds
@@ -134,8 +133,8 @@ def guard(run: Run) -> dict[str, Any]:
     verdict = check_thresholds(connector, run.folder, run.mode)
     if verdict.blocked:
         repository = open_repository(configuration)
-        exceeded = "; ".join(line.describe() for line in verdict.lines if line.exceeded)
-        repository.block_run(run.run_id, exceeded)
+        exceeded = "; ".join(str(line) for line in verdict.lines if line.exceeded)
+        repository.close_run(run.run_id, "blocked", exceeded)
         logger.warning("%s: blocked: %s", connector.identifier, exceeded)
     return dict(run.folder.read_json("changes/verdict.json"))
 
@@ -157,6 +156,15 @@ def _decide(run: Run, verdict: Mapping[str, Any], change_set: str, decision: Dec
     return decision
 
 
+def record_rejection(repository: Repository, run: Run, decision: Decision, shown: Mapping[str, Any]) -> None:
+    """Close a run as rejected, with who said so, why, and what they saw, on the audit trail."""
+    message = f"rejected by {decision.actor}" + (f": {decision.reason}" if decision.reason else "")
+    record = repository.run(run.run_id)
+    if record is not None and record.state != "rejected":
+        repository.record(decision.actor, "reject", run.run_id, {"decision": asdict(decision), **shown})
+    repository.close_run(run.run_id, "rejected", message, actor=decision.actor)
+
+
 def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     """Apply the change set in one transaction, move the cookies, and publish the snapshot.
 
@@ -173,7 +181,7 @@ def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     if not manifest.published(run.folder):
         taken = _decide(run, verdict, changes["sha256"], decision)
         if taken is not None and taken.choice == REJECT:
-            repository.reject_run(run.run_id, asdict(taken) | {"change_set": changes["sha256"], "verdict": verdict})
+            record_rejection(repository, run, taken, {"change_set": changes["sha256"], "verdict": verdict})
             logger.warning("%s: rejected by %s; nothing was written", connector.identifier, taken.actor)
             return {"state": "rejected", "by": taken.actor, "reason": taken.reason}
         decision = taken
@@ -204,22 +212,34 @@ def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     }
 
 
-def _cookies(run: Run, connector: Connector) -> dict[str, str]:
-    reports = {
+def _reports(run: Run, connector: Connector) -> dict[str, dict[str, Any]]:
+    return {
         connection: run.folder.read_json(f"raw/{connection}.report.json")
         for connection in exporting_connections(connector)
     }
+
+
+def _cookies(run: Run, connector: Connector) -> dict[str, str]:
+    reports = _reports(run, connector)
     return {connection: report["cookie"] for connection, report in reports.items() if report["cookie"]}
 
 
 def _manifest(
     run: Run, connector: Connector, configuration: Configuration, previous: Any, changes: Mapping[str, Any]
 ) -> str:
-    return manifest.build_manifest(
+    content: str = manifest.build_manifest(
         connector,
         configuration.version,
         run.folder,
         previous_sha256=previous.sha256 if previous is not None else None,
         counters={"preparation": run.folder.read_json("clean/preparation.json"), "changes": changes},
-        facts={"run_id": run.run_id, "mode": run.mode, "requested_mode": run.requested_mode, "reason": run.reason},
+        facts={
+            "run_id": run.run_id,
+            "mode": run.mode,
+            "requested_mode": run.requested_mode,
+            "reason": run.reason,
+            # The earliest start of an export: what happened in the system after it may not be in here.
+            "read_at": min(report["started_at"] for report in _reports(run, connector).values()),
+        },
     )
+    return content

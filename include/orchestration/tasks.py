@@ -61,10 +61,12 @@ def step(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]
 @step
 def open_run(connector: str, purpose: str, run_id: str = "", params: dict[str, Any] | None = None) -> dict[str, Any]:
     """Open the run; Airflow fills in its run id and its parameters."""
-    from include.orchestration import run
+    from include.orchestration import provision, run
 
+    if purpose == "provision":
+        return provision.open_run(connector, run_id).to_dict()
     mode = (params or {}).get("mode", "complete")
-    return run.open_run(connector, run_id, purpose, mode).to_dict()  # type: ignore[arg-type]
+    return run.open_run(connector, run_id, "synchronize", mode).to_dict()
 
 
 @task
