@@ -17,9 +17,9 @@ from connectors.errors import (
     Throttled,
     TransientError,
 )
+from tests.contract.raw import Files
 from tests.integration.connectors.scim.conftest import ENTERPRISE, USER, Connect, Service, export
 from tests.simulators.faulty_proxy import Exchange, FaultyProxy, Reply, drop
-from tests.unit.connectors.memory import Files
 
 HOSTILE = [
     " leading and trailing ",
