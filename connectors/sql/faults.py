@@ -54,6 +54,7 @@ NUMBERS: dict[int, type[ConnectorError]] = {
 
 # What drivers write where no code tells, in the order in which it is looked for.
 MESSAGES: tuple[tuple[str, type[ConnectorError]], ...] = (
+    (r"could not decode|cannot decode|too large|out of range", InvalidValue),
     (
         r"password authentication failed|no password supplied|using password:|login failed|logon denied",
         AuthenticationFailed,

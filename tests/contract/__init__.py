@@ -4,3 +4,8 @@ A connector's test module subclasses ``ExporterContract`` (``exporting``) or ``F
 (``fulfilling``) and overrides one fixture. What its system cannot do stands in ``limits`` with the
 reason: that test is then an expected failure, and fails the build once it works after all.
 """
+
+import pytest
+
+# Their assertions show their values when they fail, as those of test modules do.
+pytest.register_assert_rewrite("tests.contract.exporting", "tests.contract.fulfilling")
