@@ -161,7 +161,7 @@ VALUES = st.none() | st.text(max_size=3) | st.sampled_from(["", "a", "A"])
 TABLES = st.dictionaries(st.text(max_size=2), st.tuples(VALUES, st.none() | st.integers(0, 3)), max_size=8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=TABLES, after=TABLES, kept=st.sets(st.text(max_size=2), max_size=3), deletions=st.booleans())
 def test_applying_the_changes_gives_the_rows_after(
     duck: duckdb.DuckDBPyConnection,
@@ -191,7 +191,7 @@ def test_applying_the_changes_gives_the_rows_after(
     assert counts.withheld + counts.protected == len(staying)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=TABLES)
 def test_comparing_a_table_with_itself_changes_nothing(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path, rows: dict[str, tuple[Any, Any]]
