@@ -117,7 +117,7 @@ def load_table(
         raise PreparationError(
             f"{file} is missing although its export reported {state.rows} rows: run the export again"
         )
-    header = read_header(raw, f"{table}.csv")
+    header = read_header(run, file)
     indexes = sorted({find_column(header, column, file, purpose) for column, purpose in mapped.items()})
     kept = ", ".join(f"c{index}" for index in indexes)
     rows = _create(
