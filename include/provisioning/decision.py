@@ -6,7 +6,8 @@ One SQL statement per question; ``decide`` runs them in turn and leaves a table 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from include.model.configuration import Configuration, Connector, EntityType, ResourceType
 from include.policy.states import ProvisioningState, WorkflowState
@@ -51,8 +52,8 @@ def decide(
     connection.execute(_RESOURCE_TYPE_TABLE)
     for rank, item in enumerate(by_dependency(connector.resource_types)):
         row = [item.identifier, rank, item.batch_size, item.allow_add, item.allow_remove, item.depends_on]
-        row.append(json.dumps(order_resource_type(configuration, item), ensure_ascii=False))
-        row.append(json.dumps(item.arguments, ensure_ascii=False, sort_keys=True) if item.arguments else None)
+        row.append(_json(order_resource_type(configuration, item)))
+        row.append(_json(item.arguments) if item.arguments else None)
         connection.execute("INSERT INTO resource_type VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     for table in ("assigned_resource_type", "assigned_resource_scalar", "assigned_resource_navigation"):
         connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {_relation(base, table)}")
@@ -96,6 +97,10 @@ def document_query(configuration: Configuration, base: Folder, item: ResourceTyp
         LEFT JOIN {_relation(base, target.identifier)} AS target ON target.resource_id = o.target_id
         WHERE o.resource_type = {literal(item.identifier)}
     """
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _relation(base: Folder, entity: str) -> str:

@@ -304,7 +304,7 @@ def test_more_than_the_limit_blocks_and_the_decision_sends_exactly_the_same_orde
     assert len(exceeded) == 1
     assert "CRM_User_Nominative: maximum_delete_percent exceeded (31 deleted of 100 stored, limit 30 %)" in exceeded[0]
     assert empty.run.child("orders").read_json("verdict.json")["blocked"] is True
-    with pytest.raises(PlanError, match="need the decision 'apply': .*31 deleted of 100"):
+    with pytest.raises(PlanError, match=r"need the decision 'apply': .*31 deleted of 100"):
         transmit(empty.run)
     with pytest.raises(PlanError, match="need the decision 'apply'"):
         transmit(empty.run, decision="reject")
