@@ -225,14 +225,12 @@ def _memberships(accounts: Mapping[str, Account]) -> Links:
 
 def _orders(before: Mapping[str, Account], after: Mapping[str, Account]) -> ExpectedOrders:
     changes = _changes(before, after)
-    removed = _memberships(before) - _memberships(after)
     return ExpectedOrders(
         created=changes.inserted,
         changed=changes.updated,
         deleted=changes.deleted,
         membership_adds=len(_memberships(after) - _memberships(before)),
-        # A deleted account takes its memberships with it.
-        membership_removes=sum(key in after for key, _ in removed),
+        membership_removes=len(_memberships(before) - _memberships(after)),
     )
 
 
