@@ -189,6 +189,7 @@ def transmit(run: Run, decision: Decision | None = None) -> list[str]:
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
     generation = read_generation(run.folder)
+    runs.reopen(run, repository)
     if generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None:
         if decision is None:
             raise StepFailed(

@@ -135,7 +135,7 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
             read_back.override(**on_agent)(fulfilled, run)
 
         batches = batch.partial(run=opened).expand(name=transmitted)
-        batches >> report(opened) >> close_run(opened).as_teardown(setups=opened.operator)
+        batches >> report(opened) >> close_run(opened).as_teardown()
 
     built: DAG = provision()
     return built

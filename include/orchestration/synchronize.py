@@ -19,7 +19,7 @@ from include.model.configuration import Association, Configuration, Connector, E
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.orchestration.run import Run, StepFailed
+from include.orchestration.run import Run, StepFailed, reopen
 from include.repository.repository import LoadRequest, Repository
 from include.snapshot import manifest
 from include.snapshot.compare import compare_snapshot
@@ -179,6 +179,7 @@ def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     verdict = run.folder.read_json("changes/verdict.json")
     changes = run.folder.read_json("changes/changes.json")
     if not manifest.published(run.folder):
+        reopen(run, repository)
         taken = _decide(run, verdict, changes["sha256"], decision)
         if taken is not None and taken.choice == REJECT:
             record_rejection(repository, run, taken, {"change_set": changes["sha256"], "verdict": verdict})

@@ -132,7 +132,7 @@ def synchronize_dag(connector: Connector) -> DAG:
         )
         loaded = load.override(outlets=[repository_asset(identifier)])(opened)
         guard(opened, compared) >> [approve, loaded]
-        approve >> loaded >> close_run(opened).as_teardown(setups=opened.operator)
+        approve >> loaded >> close_run(opened).as_teardown()
 
     built: DAG = synchronize()
     return built

@@ -58,8 +58,8 @@ def _total(counters: Mapping[str, Mapping[str, Any]]) -> Tally:
 def _incomplete_tables(connector: Connector, preparation: Preparation) -> Iterable[LimitLine]:
     """A blocking line for every table that may not be read as the whole of what is stored."""
     seen = set[str]()
-    item: EntityType | Association
-    for item in (*connector.entity_types, *connector.associations):
+    items: tuple[EntityType | Association, ...] = (*connector.entity_types, *connector.associations)
+    for item in items:
         counts = preparation.counts(item.identifier)
         if counts.complete or not counts.stored or item.connection_table in seen:
             continue

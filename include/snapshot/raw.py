@@ -7,7 +7,7 @@ import difflib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -117,11 +117,14 @@ def load_table(
         raise PreparationError(
             f"{file} is missing although its export reported {state.rows} rows: run the export again"
         )
-    header = _read_header(raw, table)
+    header = read_header(raw, f"{table}.csv")
     indexes = sorted({find_column(header, column, file, purpose) for column, purpose in mapped.items()})
     kept = ", ".join(f"c{index}" for index in indexes)
     rows = _create(
-        connection, f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {kept} FROM {_csv(raw, table, header)}", file
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE {relation} AS
+            SELECT {kept} FROM {csv_relation(raw.file(f"{table}.csv"), numbered(header))}""",
+        file,
     )
     if state.rows is not None and rows != state.rows:
         raise PreparationError(f"{file} holds {rows} rows where its export reported {state.rows}: run the export again")
@@ -146,24 +149,37 @@ def find_column(header: Iterable[str], wanted: str, file: str, purpose: str) -> 
     raise PreparationError(f"{file}: no column '{wanted}' for {purpose}; {hint}")
 
 
-def _read_header(raw: Folder, table: str) -> tuple[str, ...]:
-    with raw.open(f"{table}.csv") as stream:
+def read_header(folder: Folder, file: str) -> tuple[str, ...]:
+    """The column names of a CSV file in the form of the raw files.
+
+    Raises:
+        PreparationError: the file has no header.
+    """
+    with folder.open(file) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
         try:
             header = next(csv.reader(text, strict=True), None)
         except csv.Error as error:
-            raise PreparationError(f"raw/{table}.csv: the header is not CSV: run the export again") from error
+            raise PreparationError(f"{file}: the header is not CSV: run the export again") from error
         finally:
             text.detach()
     if not header:
-        raise PreparationError(f"raw/{table}.csv has no header: run the export again")
+        raise PreparationError(f"{file} has no header: run the export again")
     return tuple(header)
 
 
-def _csv(raw: Folder, table: str, header: tuple[str, ...]) -> str:
-    """The file as a relation: nothing is guessed, NULL is an empty field without quotes."""
-    columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(header)))
-    return f"""read_csv({literal(raw.file(f"{table}.csv"))}, columns = {{{columns}}}, auto_detect = false,
+def numbered(header: Sequence[str]) -> list[str]:
+    """Names that no header can make ambiguous: ``c0``, ``c1`` ..."""
+    return [f"c{index}" for index in range(len(header))]
+
+
+def csv_relation(path: str, columns: Sequence[str]) -> str:
+    """A CSV file in the form of the raw files as a SQL relation of text columns.
+
+    Nothing is guessed from the content; NULL is an empty field without quotes.
+    """
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+    return f"""read_csv({literal(path)}, columns = {{{types}}}, auto_detect = false,
         header = true, delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false,
         strict_mode = true, max_line_size = {MAXIMUM_LINE})"""
 

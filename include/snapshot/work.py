@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import duckdb
 
 
+REJECT_COLUMNS = ("file", "line", "key", "column", "value", "reason")
+"""Columns of every ``.rejects.csv``."""
+
+
 def parquet(folder: Folder, file: str) -> str:
     """A Parquet file as a SQL relation."""
     return f"read_parquet({literal(folder.file(file))})"

@@ -228,9 +228,7 @@ def test_throttling_is_waited_out(connect: Connect, service: Service, proxy: Fau
     assert (datetime.now(UTC) - started).total_seconds() >= 0.9
 
 
-def test_throttling_for_too_long_is_left_to_the_scheduler(
-    connect: Connect, service: Service, proxy: FaultyProxy
-) -> None:
+def test_throttling_for_too_long_is_left_to_the_scheduler(connect: Connect, proxy: FaultyProxy) -> None:
     proxy.fail("GET", r"/Users\?", before=lambda _: Reply.error(429, Retry_After="3600"))
     with pytest.raises(Throttled) as caught:
         export(connect(proxy.url))
