@@ -144,11 +144,12 @@ def exceeds(changed: int, stored: int, maximum: int, percent: float) -> bool:
     return bool((maximum and changed > maximum) or (percent and changed * 100 > percent * stored))
 
 
-def hr_is_blocked(day: DayFacts, before: DayFacts) -> bool:
+def hr_is_blocked(days: list[DayFacts]) -> bool:
+    """Whether the last of the days exceeds a limit over what the days before it stored."""
+    *before, day = days
     limits = connector("hr").thresholds
-    stored = before.stored_people + before.organisation_rows
-    # The first day inserts every link there is, the second adds and takes away a few.
-    links = before.organisation_links.inserted + before.manager_links.inserted
+    stored = before[-1].stored_people + before[-1].organisation_rows
+    links = sum(one.inserted - one.deleted for past in before for one in (past.organisation_links, past.manager_links))
     inserted = day.people.inserted + day.organisations.inserted
     updated = day.people.updated + day.organisations.updated
     deleted = day.people.deleted + day.organisations.deleted
@@ -167,8 +168,8 @@ def hr_is_blocked(day: DayFacts, before: DayFacts) -> bool:
 
 def test_the_second_day_passes_the_limits_of_hr_and_the_third_does_not() -> None:
     assert connector("hr").thresholds == connector("badge").thresholds == type(connector("hr").thresholds)()
-    assert hr_is_blocked(day_facts(2), day_facts(1)) is day_facts(2).blocked is False
-    assert hr_is_blocked(day_facts(3), day_facts(2)) is day_facts(3).blocked is True
+    assert hr_is_blocked([day_facts(1), day_facts(2)]) is day_facts(2).blocked is False
+    assert hr_is_blocked([day_facts(1), day_facts(2), day_facts(3)]) is day_facts(3).blocked is True
 
 
 def test_the_second_day_passes_the_limits_of_the_badge_system() -> None:

@@ -96,11 +96,12 @@ class Repository:
             "manager": {(key, row["manager_id"]) for key, row in found.items() if row["manager_id"] in found},
             "holder": {(key, str(card[1])) for key, card in cards.items() if card[1] in known},
         }
-        # Whose link cannot be told today keeps the one of yesterday.
+        # Whose link cannot be told today keeps the one of yesterday, if its other end is still there.
+        there = {"organisation": organisations.keys(), "manager": people.keys()}
         for kind, field in (("organisation", "org_code"), ("manager", "manager_id")):
             linked = {key for key, _ in links[kind]}
             untold = {key for key in named if key not in linked and (key not in found or found[key][field])}
-            links[kind] |= {link for link in self.links[kind] if link[0] in untold}
+            links[kind] |= {link for link in self.links[kind] if link[0] in untold and link[1] in there[kind]}
         changes: dict[str, Changes | LinkChanges] = {
             "people": entity_changes(
                 {key: tuple(row[name] for name in PROPERTIES) for key, row in self.people.items()},

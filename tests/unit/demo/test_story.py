@@ -34,6 +34,11 @@ def test_the_second_day_differs_from_the_first_by_its_parts_only() -> None:
         assert second[second[key].manager_id or ""].org_code == second[key].org_code
 
 
+def test_whoever_is_removed_is_in_no_group_that_would_go_on_naming_them() -> None:
+    told = story()
+    assert all(told.first[key].org_code not in GROUPS for key in told.cast.removed)
+
+
 def test_the_first_orders_follow_from_who_has_an_account_already() -> None:
     cast, facts = story().cast, day_facts(1)
     enabled = [key for key in cast.left_earlier if existing_accounts()[key].active]
