@@ -7,7 +7,7 @@ AREA ?= all
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-development test-servers demo test up lint bench requirements schema
+.PHONY: help setup setup-development test-servers demo test up lint bench requirements picture schema
 
 # Airflow and Great Expectations import in ten seconds instead of two when byte code may not be kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -64,6 +64,9 @@ requirements: $(BIN)/uv ## resolve pyproject.toml again into the pinned requirem
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --all-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --all-extras --group test --group lint -c requirements.txt --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements-development.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --all-extras --group test --group lint --group bench -c requirements-development.txt --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements-bench.txt
+
+picture: setup-development test-servers ## docs/flow.svg, drawn from the DAGs
+	$(BIN)/python -m docs.draw_flow
 
 schema: setup ## the JSON Schema of a connector file, for editors
 	$(BIN)/rollcall schema --output docs/connector.schema.json

@@ -22,10 +22,10 @@ from connectors.errors import ConfigurationError, CookieExpired
 from connectors.scim.client import ScimClient
 from connectors.scim.discovery import Resource, Service
 from connectors.scim.listing import Listing, open_listing
-from connectors.scim.payload import MEMBERS, quoted
+from connectors.scim.payload import members_of, quoted
 from connectors.scim.settings import ScimSettings
 from connectors.scim.tables import ObjectTable, PairTable, Table, bound
-from connectors.scim.values import member_of, read_text
+from connectors.scim.values import read_text
 
 INCREMENTAL_RESOURCE = "users"
 COMMAND = "update"
@@ -157,22 +157,22 @@ def object_rows(
 
 
 def write_pairs(writer: TableWriter, table: PairTable, groups: Iterable[Mapping[str, Any]]) -> int:
-    """Write the members of groups, each pair once; how many members name nobody.
+    """Write the members of a page of groups, each pair once; how many members name nobody.
 
     A group without id is left out here: the tally has made the whole reading incomplete.
     """
+    pairs: dict[tuple[str, str], None] = {}
     nameless = 0
     for group in groups:
         key = group.get("id")
         if not isinstance(key, str) or not key:
             continue
-        found = [
-            member_of(member, "value") if isinstance(member, Mapping) else member
-            for member in member_of(group, MEMBERS) or []
-        ]
-        named = dict.fromkeys(member for member in found if isinstance(member, str) and member)
-        nameless += sum(1 for member in found if not isinstance(member, str) or not member)
-        writer.write_rows([table.pair(key, member) for member in named])
+        for member in members_of(group):
+            if isinstance(member, str) and member:
+                pairs[table.pair(key, member)] = None
+            else:
+                nameless += 1
+    writer.write_rows(pairs)
     return nameless
 
 

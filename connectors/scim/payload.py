@@ -19,7 +19,11 @@ from connectors.scim.values import json_value, json_values, key_of, member_of, p
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 MEMBERS = "members"
-MEMBERS_PER_REQUEST = 200
+ADDITIONS_PER_REQUEST = 200
+REMOVALS_PER_REQUEST = 50
+"""Fewer than additions: each removal is an operation of its own, with a filter to evaluate."""
+DESCRIPTIVE_PARTS = frozenset({"primary", "type", "display"})
+"""Parts that say something of an item but are not what it is about (RFC 7643 2.4)."""
 
 Changes = Mapping[Column, Any]
 """New values by column; ``None`` takes the value away."""
@@ -89,9 +93,9 @@ def operations(changes: Changes, current: Mapping[str, Any]) -> list[dict[str, A
 
 def member_operations(additions: Iterable[str], removals: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
     """PATCH operations on a group, in portions that a server can take; additions come first."""
-    for portion in _portions(additions):
+    for portion in _portions(additions, ADDITIONS_PER_REQUEST):
         yield [{"op": "add", "path": MEMBERS, "value": [{"value": member} for member in portion]}]
-    for portion in _portions(removals):
+    for portion in _portions(removals, REMOVALS_PER_REQUEST):
         yield [{"op": "remove", "path": f"{MEMBERS}[value eq {quoted(member)}]"} for member in portion]
 
 
@@ -99,11 +103,20 @@ def with_members(group: Mapping[str, Any], additions: Iterable[str], removals: I
     """A copy of a group with members added and removed, the others untouched."""
     result = dict(group)
     key = key_of(result, MEMBERS) or MEMBERS
-    leaving = set(removals)
-    kept = [member for member in result.get(key) or [] if member_of(member, "value") not in leaving]
-    present = {member_of(member, "value") for member in kept}
-    result[key] = kept + [{"value": member} for member in dict.fromkeys(additions) if member not in present]
+    leaving, present = set(removals), members_of(group)
+    kept = [member for member, name in zip(result.get(key) or [], present, strict=True) if name not in leaving]
+    staying = set(present) - leaving
+    result[key] = kept + [{"value": member} for member in dict.fromkeys(additions) if member not in staying]
     return result
+
+
+def members_of(group: Mapping[str, Any]) -> list[Any]:
+    """The ids of a group's members; anything but text stands for a member that names nobody."""
+    members = member_of(group, MEMBERS)
+    return [
+        member_of(member, "value") if isinstance(member, Mapping) else member
+        for member in (members if isinstance(members, list) else [])
+    ]
 
 
 def quoted(text: str) -> str:
@@ -117,10 +130,10 @@ def _by_place(changes: Changes) -> Iterator[tuple[tuple[str | None, str], list[C
         yield place, list(columns)
 
 
-def _portions(members: Iterable[str]) -> Iterator[list[str]]:
+def _portions(members: Iterable[str], size: int) -> Iterator[list[str]]:
     distinct = list(dict.fromkeys(members))
-    for start in range(0, len(distinct), MEMBERS_PER_REQUEST):
-        yield distinct[start : start + MEMBERS_PER_REQUEST]
+    for start in range(0, len(distinct), size):
+        yield distinct[start : start + size]
 
 
 def _operation(path: str, value: Any) -> dict[str, Any]:
@@ -184,7 +197,8 @@ def _change_item(present: Any, values: Changes) -> list[Any]:
         empty = future is None
     else:
         future = _change_parts(old, values)
-        empty = not any(name.casefold() != "primary" for name in future)
+        left = {name.casefold() for name in future}
+        empty = not left or (left <= DESCRIPTIVE_PARTS and all(value is None for value in values.values()))
         if column.has_primary and not any(key_of(item, "primary") for item in items if isinstance(item, Mapping)):
             future["primary"] = True
     return [*items[:position], *([] if empty else [future]), *items[position + 1 :]]

@@ -12,10 +12,10 @@ from connectors.scim.answers import Answer
 from connectors.scim.client import ScimClient
 from connectors.scim.discovery import Service
 from connectors.scim.listing import open_listing
-from connectors.scim.payload import MEMBERS
+from connectors.scim.payload import members_of
 from connectors.scim.settings import ScimSettings
 from connectors.scim.tables import GROUP_COLUMN, MEMBER_COLUMN, ObjectTable, PairTable, bound, table_request
-from connectors.scim.values import member_of, read_text
+from connectors.scim.values import read_text
 
 
 class ScimReading:
@@ -77,7 +77,6 @@ class ScimReading:
 
 def _pairs(groups: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for group in groups:
-        for member in member_of(group, MEMBERS) or []:
-            value = member_of(member, "value") if isinstance(member, Mapping) else member
-            if isinstance(value, str) and value:
-                yield str(group.get("id")), value
+        for member in members_of(group):
+            if isinstance(member, str) and member:
+                yield str(group.get("id")), member

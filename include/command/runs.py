@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,7 +15,7 @@ from include.orchestration import provision, synchronize
 from include.orchestration.connections import exporting_connections
 from include.orchestration.decisions import command_decision
 from include.orchestration.project import find_connector, load_project
-from include.orchestration.run import Run, SkipRun, close_run, command_run_id, open_run
+from include.orchestration.run import Purpose, Run, SkipRun, close_run, command_run_id, open_run
 
 
 @contextmanager
@@ -31,9 +32,12 @@ def _bar() -> Progress:
     return Progress(*columns, console=errors, transient=True)
 
 
-def _open(connector: str, purpose: Any, mode: Mode = "complete") -> Run:
+def _open(connector: str, purpose: Purpose, mode: Mode = "complete") -> Run:
+    run_id = command_run_id(connector, purpose)
     try:
-        return open_run(connector, command_run_id(connector, purpose), purpose, mode)
+        if purpose == "provision":
+            return provision.open_run(connector, run_id)
+        return open_run(connector, run_id, purpose, mode)
     except SkipRun as reason:
         fail(str(reason))
 
@@ -44,7 +48,7 @@ def run_synchronization(connector: str, mode: Mode, answer: str | None, reason: 
     with _closing(run), _bar() as progress:
         connections = exporting_connections(find_connector(load_project(), connector))
         steps: list[tuple[str, Callable[[], Any]]] = [
-            (f"export {item}", lambda item=item: synchronize.export(run, item)) for item in connections
+            (f"export {item}", partial(synchronize.export, run, item)) for item in connections
         ]
         steps += [
             ("prepare", lambda: synchronize.prepare(run)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, cast
@@ -35,6 +36,19 @@ def generate(
 
 
 @app.command()
+def play() -> None:
+    """Play three days as Airflow runs, without a person, and compare with the figures to expect."""
+    from include.demo.play import play as play_days
+
+    try:
+        agreed = play_days()
+    except (RuntimeError, TimeoutError, ConnectorError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None
+    raise typer.Exit(0 if agreed else 1)
+
+
+@app.command()
 def crm(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Loopback port to listen on.")] = DEFAULT_PORT,
     token: Annotated[
@@ -48,7 +62,8 @@ def crm(
     try:
         with crm_server(port, token or secrets.token_urlsafe()) as server:
             _announce(server, show_token=token is None)
-            signal.pause()
+            while True:
+                time.sleep(1)
     except ConnectorError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from None

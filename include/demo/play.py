@@ -14,15 +14,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from include.command.up import start_airflow
 from include.demo.crm import Crm, count, crm_server
 from include.demo.facts import CrmFigures, DayFacts
 from include.demo.organisation import write_day
 from include.demo.outcome import Ledger, print_day, print_places
 from include.demo.story import CUT, FIRST, SECOND, Day
-from rich.console import Console
-
-from include.command.up import start_airflow
-from include.local.airflow import LocalAirflow
+from include.local.airflow import LocalAirflow, free_port
 from include.local.client import AirflowClient
 from include.local.settings import connection_body, read_settings, settings_file
 from include.model.environment import project_root, repository_url, storage_url
@@ -30,8 +30,8 @@ from include.orchestration.decisions import REJECT
 
 MARKER = "made-by-the-demo"
 QUIET_SECONDS = 1.5
-RUN_TIMEOUT = 240.0
-AIRFLOW_PORT = 8080
+RUN_TIMEOUT = 900.0
+PREFERRED_PORT = 8080
 
 console = Console()
 
@@ -167,7 +167,7 @@ def play() -> bool:
         with console.status("starting the CRM (a SCIM 2.0 server) and Airflow"):
             crm = stack.enter_context(crm_server(port, token))
             airflow: LocalAirflow
-            airflow, client = start_airflow(stack, Path(os.environ["AIRFLOW_HOME"]), AIRFLOW_PORT)
+            airflow, client = start_airflow(stack, Path(os.environ["AIRFLOW_HOME"]), free_port(PREFERRED_PORT))
             for dag_id in ("synchronize_HR", "synchronize_Badge", "synchronize_CRM", "provision_CRM"):
                 client.wait_for_dag(dag_id)
         console.print(

@@ -41,6 +41,16 @@ def _port_is_free(host: str, port: int) -> bool:
     return False
 
 
+def free_port(preferred: int, host: str = "127.0.0.1") -> int:
+    """The preferred port where it is free, else one that the system picks."""
+    if _port_is_free(host, preferred):
+        return preferred
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @dataclass
 class LocalAirflow:
     """One local Airflow in its own home folder; a context manager that stops what it started.

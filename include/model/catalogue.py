@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from include.model.configuration import AssociationEnd, EntityType, ResourceType
+from include.model.configuration import AssociationEnd, Connector, EntityType, ResourceType
 from include.model.connector_file import ConnectorFile
+from include.model.mending import PLACEHOLDER
 from include.model.positions import FieldPath
 
 
@@ -58,8 +59,8 @@ class Catalogue:
 
     @property
     def unreadable(self) -> list[str]:
-        """Names of the files whose declarations are not known."""
-        return [file.name for file in self.files if file.connector is None]
+        """Names of the files whose entity types or resource types are not all known."""
+        return [file.name for file in self.files if file.connector is None or has_unreadable_names(file.connector)]
 
     def report_duplicates(self) -> None:
         """Report every name that is given again in its scope, in the file that gives it again.
@@ -85,6 +86,12 @@ class Catalogue:
                     entity_type, declaring = self.entity_types[item.owner]
                     scope = (declaring.name, entity_type.identifier)
                     yield Declaration(scope, "navigation", item.name, file, item.path)
+
+
+def has_unreadable_names(connector: Connector) -> bool:
+    """Whether an entity type or resource type of the connector has no readable name."""
+    entity_types = [item.identifier for item in connector.entity_types]
+    return PLACEHOLDER in entity_types or PLACEHOLDER in [item.identifier for item in connector.resource_types]
 
 
 def _declarations(file: ConnectorFile) -> Iterator[Declaration]:

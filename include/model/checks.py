@@ -15,6 +15,7 @@ from include.model.configuration import (
     Property,
 )
 from include.model.connector_file import Finding
+from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
 
@@ -67,7 +68,7 @@ def _table_mistakes(table: str, connections: tuple[Connection, ...], path: Field
     names = [connection.identifier for connection in connections]
     # A connection identifier holds no underscore, so the first one ends it.
     prefix, underscore, suffix = table.partition("_")
-    if prefix in names and bool(underscore) == bool(suffix):
+    if (prefix in names and bool(underscore) == bool(suffix)) or PLACEHOLDER in names:
         return
     hint = suggestion(prefix, names)
     yield (

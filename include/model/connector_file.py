@@ -54,9 +54,10 @@ class ConnectorFile:
         return f"line {line}" if self is seen_from else f"{self.name}:{line}"
 
     def report(self, findings: Iterable[Finding]) -> None:
-        """Note mistakes, except those at or below a field that is wrong already."""
+        """Note mistakes, except those that only follow from a field that is wrong already."""
         for path, message in findings:
-            if not any(path[:length] in self._wrong for length in range(1, len(path) + 1)):
+            follows = any(path[:length] in self._wrong for length in range(1, len(path) + 1))
+            if not follows and PLACEHOLDER not in message:
                 self._note(path, message, self._line(path))
 
     def _report_wrong_fields(self, findings: Iterable[Finding]) -> None:

@@ -87,13 +87,12 @@ def _check_further(catalogue: Catalogue, configuration: Configuration, extra_che
 
 def _spread(catalogue: Catalogue) -> None:
     """Break the connectors that build on broken ones, and those that build on these."""
-    spreading = True
-    while spreading:
-        spreading = False
+    known: set[str] = set()
+    while known != (broken := {file.name for file in catalogue.files if file.mistakes}):
         for file in catalogue.files:
-            if file.connector is not None and not file.mistakes:
-                file.report(broken_references(file.connector, catalogue))
-                spreading = spreading or bool(file.mistakes)
+            if file.connector is not None and file.name not in broken:
+                file.report(broken_references(file.connector, catalogue, broken))
+        known = broken
 
 
 def _usable(files: Sequence[ConnectorFile]) -> tuple[Connector, ...]:

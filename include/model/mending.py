@@ -6,17 +6,19 @@ A mended document is only looked at, never used: its file is broken all the same
 from __future__ import annotations
 
 import copy
+import uuid
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from include.model.messages import known_names, literal_values, path_in, value_at
+from include.model.messages import errors_of, known_names, literal_values, path_in, value_at
 from include.model.names import nearest
 from include.model.positions import FieldPath
 
 M = TypeVar("M", bound=BaseModel)
-PLACEHOLDER = "unreadable"
+PLACEHOLDER = f"x{uuid.uuid4().hex}"
+"""Stands for a name that is missing or wrong; like no name that anybody writes, and never shown."""
 PASSES = 3
 """One for what stands wrong, one for what is then missing, one for what the placeholders uncover."""
 
@@ -32,8 +34,9 @@ def mend(data: Any, model: type[M]) -> M | None:
         try:
             return model.model_validate(data)
         except ValidationError as error:
-            wrong = [(path_in(data, details), details) for details in error.errors(include_url=False)]
-            for path, details in wrong:
+            wrong = [(path_in(data, details), details) for details in errors_of(error)]
+            # What is missing may be there under a misspelt name, which is mended first.
+            for path, details in sorted(wrong, key=lambda item: item[1]["type"] == "missing"):
                 if path:
                     _mend_one(data, path, details, model)
     return None
@@ -44,7 +47,7 @@ def _mend_one(data: Any, path: FieldPath, details: ErrorDetails, model: type[Bas
     near: str | None
     match details["type"]:
         case "missing":
-            holder[name] = PLACEHOLDER
+            holder.setdefault(name, PLACEHOLDER)
         case "extra_forbidden":
             near = nearest(str(name), known_names(model, path[:-1]))
             value = holder.pop(name, None)

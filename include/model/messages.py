@@ -85,7 +85,7 @@ def mistakes_of(
     """
     sentences: dict[FieldPath, list[str]] = {}
     misspelt: set[FieldPath] = set()
-    for details in error.errors(include_url=False):
+    for details in errors_of(error):
         path = path_in(data, details)
         if details["type"] == "extra_forbidden":
             name, known = str(path[-1]), known_names(model, path[:-1])
@@ -100,6 +100,15 @@ def mistakes_of(
         if message not in sentences.setdefault(path, []):
             sentences[path].append(message)
     yield from ((path, " or ".join(found)) for path, found in sentences.items() if path not in misspelt)
+
+
+def errors_of(error: ValidationError) -> list[ErrorDetails]:
+    """Pydantic's errors; it calls a list too short whose items are all wrong, which is left out."""
+    return [
+        details
+        for details in error.errors(include_url=False)
+        if details["type"] != "too_short" or len(details["input"]) < details["ctx"]["min_length"]
+    ]
 
 
 def _sentence(details: ErrorDetails, data: Any) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from include.model.catalogue import Catalogue
+from include.model.catalogue import Catalogue, has_unreadable_names
 from include.model.configuration import AssociationEnd, Connector, EntityType, ResourceType
 from include.model.connector_file import ConnectorFile, Finding
+from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
 
@@ -15,7 +16,7 @@ def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[F
     """Names that nobody declares, and names used for what they are not."""
     for path, kind, name in _foreign_names(connector):
         known: Collection[str] = catalogue.entity_types if kind == "entity type" else catalogue.resource_types
-        if name not in known:
+        if name not in known and not has_unreadable_names(connector):
             yield path, _unknown(kind, name, known) + _unless_unreadable(catalogue)
     for path, end in _ends(connector):
         yield from _key_mistakes(end, path, catalogue)
@@ -29,17 +30,17 @@ def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[F
             yield from _navigation_mistakes(resource_type, path, target[0], catalogue)
 
 
-def broken_references(connector: Connector, catalogue: Catalogue) -> Iterator[Finding]:
-    """Names that this connector uses of a file that has mistakes."""
+def broken_references(connector: Connector, catalogue: Catalogue, broken: Collection[str]) -> Iterator[Finding]:
+    """Names that this connector uses of one of the broken files."""
     for path, kind, name in _foreign_names(connector):
         declared = (catalogue.entity_types if kind == "entity type" else catalogue.resource_types).get(name)
-        if declared and declared[1].mistakes:
+        if declared and declared[1].name in broken:
             yield path, _broken(kind, name, declared[1])
     for index, resource_type in enumerate(connector.resource_types):
         navigations = catalogue.navigations.get(resource_type.target_entity_type, {})
         for position, rule in enumerate(resource_type.navigation_rules):
             used = navigations.get(rule.navigation)
-            if used and used.file.mistakes:
+            if used and used.file.name in broken:
                 path = ("resource_types", index, "navigation_rules", position, "navigation")
                 yield path, _broken("navigation", rule.navigation, used.file)
 
@@ -49,7 +50,7 @@ def _broken(kind: str, name: str, file: ConnectorFile) -> str:
 
 
 def _unknown(kind: str, name: str, known: Collection[str], of: str = "") -> str:
-    return f"unknown {kind} '{name}'{of}{suggestion(name, known)}"
+    return f"unknown {kind} '{name}'{of}{suggestion(name, [item for item in known if item != PLACEHOLDER])}"
 
 
 def _unless_unreadable(catalogue: Catalogue) -> str:
@@ -91,7 +92,7 @@ def _key_mistakes(end: AssociationEnd, path: FieldPath, catalogue: Catalogue) ->
 
 def _connection_mistakes(resource_type: ResourceType, path: FieldPath, connector: Connector) -> Iterator[Finding]:
     known = [item.identifier for item in connector.connections]
-    if resource_type.connection not in known:
+    if resource_type.connection not in known and PLACEHOLDER not in known:
         yield (*path, "connection"), _unknown("connection", resource_type.connection, known)
 
 

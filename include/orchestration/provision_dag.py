@@ -114,8 +114,8 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
         doc_md=f"Provisions **{connector.display_name or identifier}** after each load of {', '.join(read)}.",
     )
     def provision() -> None:
-        opened = open_run(identifier, "provision")
-        transmitted = transmit(opened)
+        opened: Any = open_run(identifier, "provision")
+        transmitted: Any = transmit(opened)
         approve = HITLOperator(
             task_id="approve",
             subject=f"{identifier}: orders above the thresholds",
@@ -131,10 +131,11 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
         @task_group
         def batch(name: str, run: dict[str, Any]) -> None:
             on_agent = {"queue": connector.agent, "pool": connector.pool}
-            read_back.override(**on_agent)(fulfil.override(**on_agent)(name, run), run)
+            fulfilled: Any = fulfil.override(**on_agent)(name, run)
+            read_back.override(**on_agent)(fulfilled, run)
 
-        fulfilled = batch.partial(run=opened).expand(name=transmitted)
-        fulfilled >> report(opened) >> close_run(opened).as_teardown(setups=opened)
+        batches = batch.partial(run=opened).expand(name=transmitted)
+        batches >> report(opened) >> close_run(opened).as_teardown()
 
     built: DAG = provision()
     return built

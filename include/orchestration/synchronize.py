@@ -19,7 +19,7 @@ from include.model.configuration import Association, Configuration, Connector, E
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.orchestration.run import Run, StepFailed
+from include.orchestration.run import Run, StepFailed, reopen
 from include.repository.repository import LoadRequest, Repository
 from include.snapshot import manifest
 from include.snapshot.compare import compare_snapshot
@@ -179,6 +179,7 @@ def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     verdict = run.folder.read_json("changes/verdict.json")
     changes = run.folder.read_json("changes/changes.json")
     if not manifest.published(run.folder):
+        reopen(run, repository)
         taken = _decide(run, verdict, changes["sha256"], decision)
         if taken is not None and taken.choice == REJECT:
             record_rejection(repository, run, taken, {"change_set": changes["sha256"], "verdict": verdict})
@@ -212,22 +213,34 @@ def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     }
 
 
-def _cookies(run: Run, connector: Connector) -> dict[str, str]:
-    reports = {
+def _reports(run: Run, connector: Connector) -> dict[str, dict[str, Any]]:
+    return {
         connection: run.folder.read_json(f"raw/{connection}.report.json")
         for connection in exporting_connections(connector)
     }
+
+
+def _cookies(run: Run, connector: Connector) -> dict[str, str]:
+    reports = _reports(run, connector)
     return {connection: report["cookie"] for connection, report in reports.items() if report["cookie"]}
 
 
 def _manifest(
     run: Run, connector: Connector, configuration: Configuration, previous: Any, changes: Mapping[str, Any]
 ) -> str:
-    return manifest.build_manifest(
+    content: str = manifest.build_manifest(
         connector,
         configuration.version,
         run.folder,
         previous_sha256=previous.sha256 if previous is not None else None,
         counters={"preparation": run.folder.read_json("clean/preparation.json"), "changes": changes},
-        facts={"run_id": run.run_id, "mode": run.mode, "requested_mode": run.requested_mode, "reason": run.reason},
+        facts={
+            "run_id": run.run_id,
+            "mode": run.mode,
+            "requested_mode": run.requested_mode,
+            "reason": run.reason,
+            # The earliest start of an export: what happened in the system after it may not be in here.
+            "read_at": min(report["started_at"] for report in _reports(run, connector).values()),
+        },
     )
+    return content

@@ -115,10 +115,10 @@ def synchronize_dag(connector: Connector) -> DAG:
         params={"mode": Param("complete", enum=["complete", "incremental", "initial"])},
     )
     def synchronize() -> None:
-        opened = open_run(identifier, "synchronize")
+        opened: Any = open_run(identifier, "synchronize")
         on_agent = export.override(queue=connector.agent, pool=connector.pool)
         exported = on_agent.partial(run=opened).expand(connection=exporting_connections(connector))
-        compared = compare(opened)
+        compared: Any = compare(opened)
         exported >> prepare(opened) >> validate(opened) >> compared
         approve = HITLOperator(
             task_id="approve",
@@ -132,7 +132,7 @@ def synchronize_dag(connector: Connector) -> DAG:
         )
         loaded = load.override(outlets=[repository_asset(identifier)])(opened)
         guard(opened, compared) >> [approve, loaded]
-        approve >> loaded >> close_run(opened).as_teardown(setups=opened)
+        approve >> loaded >> close_run(opened).as_teardown()
 
     built: DAG = synchronize()
     return built

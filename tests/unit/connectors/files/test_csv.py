@@ -4,6 +4,7 @@ import csv as csv_module
 import os
 import pickle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from connectors.errors import (
 )
 from connectors.files.csv import CsvConnector, CsvSettings
 from connectors.registry import build
-from tests.unit.connectors.memory import Files
+from tests.contract.raw import Files
 
 
 def connector(folder: Path, *columns: str, extra: dict[str, Any] | None = None, **settings: Any) -> CsvConnector:
@@ -142,18 +143,20 @@ class TestBadInput:
         (tmp_path / "people.csv").mkdir()
         assert "is a folder" in refused(connector(tmp_path)).message
 
-    def test_a_file_that_may_not_be_read(self, tmp_path: Path) -> None:
-        (tmp_path / "people.csv").write_bytes(b"id\n1\n")
-        (tmp_path / "people.csv").chmod(0)
-        for folder in (tmp_path, *tmp_path.parents[:3]):
+    def test_a_file_that_may_not_be_read(self) -> None:
+        user = os.geteuid()
+        # pytest's own folders are closed to the account that we become when we are root.
+        with TemporaryDirectory() as name:
+            folder = Path(name)
             folder.chmod(0o755)
-        made, user = connector(tmp_path), os.geteuid()
-        if user == 0:
-            os.seteuid(65534)
-        try:
-            error = refused(made)
-        finally:
-            os.seteuid(user)
+            (folder / "people.csv").write_bytes(b"id\n1\n")
+            (folder / "people.csv").chmod(0)
+            if user == 0:
+                os.seteuid(65534)
+            try:
+                error = refused(connector(folder))
+            finally:
+                os.seteuid(user)
         assert isinstance(error, PermissionDenied)
         assert "people.csv may not be read" in error.message
 
