@@ -10,6 +10,7 @@ import pytest
 from include.repository.errors import RepositoryError, StaleBase
 from include.repository.runs import RunRecord
 from tests.integration.repository.organisation import (
+    GROUP,
     MANAGER,
     MEMBER,
     PERSON,
@@ -186,6 +187,16 @@ def test_deletions_can_be_left_out(store: Store) -> None:
 def test_folder_without_changes_is_an_error(store: Store) -> None:
     with pytest.raises(RepositoryError, match="no changes of HR there"):
         store.repository.load(store.request(store.new_folder()))
+    assert store.repository.last_load("HR") == 0
+
+
+def test_changes_of_another_configuration_are_refused_in_one_line(store: Store) -> None:
+    folder = store.new_folder()
+    narrow = GROUP.model_copy(update={"properties": GROUP.properties[:2]})
+    write_resource_changes(folder, narrow, [{"command": "insert", "key": "7", "new": {"number": 7, "order": "staff"}}])
+    with pytest.raises(RepositoryError, match=r"the changes cannot be read: .*select") as raised:
+        store.repository.load(store.request(folder))
+    assert "\n" not in str(raised.value)
     assert store.repository.last_load("HR") == 0
 
 
