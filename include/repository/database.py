@@ -115,7 +115,7 @@ class Database:
             return RepositoryLocked(
                 f"{where}: another writer has held the repository for {self.lock_timeout:g} s; try again later"
             )
-        if "no such table" in message or "UndefinedTable" in message or ("relation" in message and "42P01" in message):
+        if "no such table" in message or ("relation" in message and "does not exist" in message):
             return RepositoryError(f"{where}: a table is missing ({message}): migrate the repository first")
         return RepositoryError(f"{where}: {message}")
 
@@ -130,9 +130,8 @@ class Database:
     def _secrets(self) -> list[str]:
         """The password, as it is and as URLs write it."""
         password = str(self.url.password or "")
-        return sorted({password, quote(password), quote(password, safe=" +"), quote_plus(password)} - {""}, key=len)[
-            ::-1
-        ]
+        forms = {password, quote(password), quote(password, safe=" +"), quote_plus(password)}
+        return sorted(forms - {""}, key=len, reverse=True)
 
     @property
     def _milliseconds(self) -> int:

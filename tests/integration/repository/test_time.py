@@ -54,8 +54,8 @@ def state_at(store: Store, instant: datetime, ids: dict[tuple[str, str], int]) -
     return found
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(sequence=st.lists(states(), min_size=1, max_size=4))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sequence=st.lists(states(), min_size=1, max_size=3))
 def test_every_past_state_can_be_read_again(store: Store, sequence: list[State]) -> None:
     ids: dict[tuple[str, str], int] = {}
     empty: State = {"persons": {}, "groups": {}, "managers": frozenset(), "members": frozenset()}

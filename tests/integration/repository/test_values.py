@@ -1,5 +1,7 @@
 """A value comes back as it was stored, whichever way it is read."""
 
+# ruff: noqa: DTZ001 - the values of properties have no zone
+
 from __future__ import annotations
 
 import math
@@ -8,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow.parquet as pq
-import pytest
 
 from include.model.configuration import DUCKDB_TYPES
 from include.repository.bulk import BATCH_ROWS
@@ -85,19 +86,23 @@ def test_every_value_survives_both_ways_of_reading(store: Store) -> None:
             assert exact(read[key][column]) == exact(value), (key, column)
 
 
-@pytest.mark.parametrize("key", [text for text in HOSTILE if len(text) < 1000])
-def test_hostile_keys_are_keys_like_others(store: Store, key: str) -> None:
-    store.load(persons={key: person(key), "other": person("other")}, managers={(key, "other")})
-    store.load(persons={key: person(key, badge=1), "other": person("other")}, managers={("other", key)})
-    assert [version["values"]["badge"] for version in store.repository.history(PERSON, key)] == [None, 1]
-    assert [(row["key1"], row["key2"]) for row in store.current(MANAGER)] == [("other", key)]
+def test_hostile_keys_are_keys_like_others(store: Store) -> None:
+    keys = [text for text in HOSTILE if len(text) < 1000]
+    store.load(persons={key: person(key) for key in keys}, managers={(key, "007") for key in keys})
+    store.load(persons={key: person(key, badge=1) for key in keys}, managers={("007", key) for key in keys})
+    for key in keys:
+        assert [version["values"]["badge"] for version in store.repository.history(PERSON, key)] == [None, 1]
+    assert {(row["key1"], row["key2"]) for row in store.current(MANAGER)} == {("007", key) for key in keys}
+    store.load()
+    store.load(persons={key: person(key) for key in keys})
+    assert all(len(store.repository.history(PERSON, key)) == 3 for key in keys)
 
 
 def test_column_may_be_empty_for_longer_than_a_batch(store: Store) -> None:
     count = BATCH_ROWS + 2
     folder = store.new_folder()
     rows = [person(f"{number:06}") for number in range(count)]
-    rows[-1] |= {"last_name": "last", "photo": b"\x01", "rate": 1.5, "start_date": datetime(2026, 1, 1), "active": True}
+    rows[-1] |= {"last_name": "last", "photo": b"\x01", "rate": 1.5, "active": True, "start_date": datetime(2026, 1, 1)}
     write_resource_changes(
         folder, PERSON, [{"command": "insert", "key": row["employee_id"], "new": row} for row in rows]
     )
