@@ -1,0 +1,1 @@
+"""The pipeline: steps that call the rooms, and the DAGs built from them. It computes nothing itself."""

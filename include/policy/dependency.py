@@ -1,0 +1,22 @@
+"""The order in which resource types are evaluated and provisioned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from include.model.configuration import ResourceType
+
+
+def by_dependency(resource_types: Sequence[ResourceType]) -> tuple[ResourceType, ...]:
+    """Resource types with what they depend on first, otherwise in the order given.
+
+    A dependency on a resource type that is not among them imposes no order; of a circle, the first goes
+    first.
+    """
+    remaining, ordered = list(resource_types), list[ResourceType]()
+    while remaining:
+        waiting = {item.identifier for item in remaining}
+        ready = [item for item in remaining if item.depends_on not in waiting - {item.identifier}] or remaining[:1]
+        ordered += ready
+        remaining = [item for item in remaining if item not in ready]
+    return tuple(ordered)

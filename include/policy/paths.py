@@ -1,0 +1,143 @@
+"""Paths over links: ``manager.organization.name`` from an entity type, as joins.
+
+Every step but the last names the navigation of an association end; the last one a property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from include.model.configuration import Association, Configuration, Connector, EntityType
+from include.policy.errors import ExpressionMistake, near_miss
+from include.storage.engine import name
+
+SOURCE_ALIAS = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A navigation: from one entity type through an association to another.
+
+    ``from_column`` and ``to_column`` are the association's columns of resource ids; ``collection`` says
+    that one resource may have several links.
+    """
+
+    association: str
+    from_column: str
+    to_column: str
+    entity_type: str
+    collection: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EntityGraph:
+    """All entity types, and the navigations of each by name."""
+
+    entity_types: Mapping[str, EntityType]
+    links: Mapping[str, Mapping[str, Link]]
+
+    @classmethod
+    def of(cls, configuration: Configuration, connector: Connector | None = None) -> EntityGraph:
+        """The graph of a configuration; ``connector`` counts too where it is not part of it yet."""
+        connectors = [*configuration.connectors, *([connector] if connector else [])]
+        entity_types = {entity.identifier: entity for item in connectors for entity in item.entity_types}
+        links: dict[str, dict[str, Link]] = {identifier: {} for identifier in entity_types}
+        for association in (association for item in connectors for association in item.associations):
+            for entity_type, navigation, link in _ends(association):
+                links.setdefault(entity_type, {})[navigation] = link
+        return cls(entity_types, links)
+
+    def names(self, entity_type: str) -> list[str]:
+        """What a path may name at an entity type: its properties and navigations."""
+        return [item.identifier for item in self.entity_types[entity_type].properties] + list(
+            self.links.get(entity_type, {})
+        )
+
+
+def _ends(association: Association) -> Iterable[tuple[str, str, Link]]:
+    first, second = association.end1, association.end2
+    forth = Link(association.identifier, "resource1_id", "resource2_id", second.entity_type, first.collection)
+    back = Link(association.identifier, "resource2_id", "resource1_id", first.entity_type, second.collection)
+    yield first.entity_type, first.navigation, forth
+    yield second.entity_type, second.navigation, back
+
+
+@dataclass(slots=True)
+class Scope:
+    """The relations that the expressions over one entity type read: itself, and one join per link crossed."""
+
+    graph: EntityGraph
+    entity_type: str
+    joins: dict[tuple[str, ...], Link] = field(default_factory=dict)
+
+    @property
+    def aliases(self) -> frozenset[str]:
+        """Names that a column of a compiled expression may stand under."""
+        return frozenset({SOURCE_ALIAS, *(f"linked{position}" for position in range(len(self.joins)))})
+
+    def column(self, path: Sequence[str]) -> str:
+        """The SQL column of a path, with the joins it needs noted.
+
+        Raises:
+            ExpressionMistake: a step is unknown, leads to many, or ends at a link.
+        """
+        entity_type = self.entity_type
+        for position, step in enumerate(path[:-1]):
+            link = self._link(entity_type, step)
+            self.joins.setdefault(tuple(path[: position + 1]), link)
+            entity_type = link.entity_type
+        if self.graph.entity_types[entity_type].find(path[-1]) is None:
+            raise ExpressionMistake(self._no_property(entity_type, path))
+        return f"{self._alias(tuple(path[:-1]))}.{name(path[-1])}"
+
+    def from_clause(self, relation: Callable[[str], str]) -> str:
+        """SQL after FROM: the entity type as ``source``, then its joins.
+
+        ``relation`` gives the SQL relation of an entity type or association. A navigation that should
+        lead to one resource, and in the data leads to several, leads nowhere: none of them is picked.
+        """
+        parts = [f"{relation(self.entity_type)} AS {SOURCE_ALIAS}"]
+        for position, (path, link) in enumerate(self.joins.items()):
+            parts.append(
+                f"LEFT JOIN {single_links(link, relation)} AS link{position}"
+                f" ON link{position}.from_id = {self._alias(path[:-1])}.resource_id"
+                f" LEFT JOIN {relation(link.entity_type)} AS linked{position}"
+                f" ON linked{position}.resource_id = link{position}.to_id"
+            )
+        return " ".join(parts)
+
+    def _alias(self, path: tuple[str, ...]) -> str:
+        return f"linked{list(self.joins).index(path)}" if path else SOURCE_ALIAS
+
+    def _link(self, entity_type: str, step: str) -> Link:
+        link = self.graph.links.get(entity_type, {}).get(step)
+        if link is None:
+            if self.graph.entity_types[entity_type].find(step):
+                raise ExpressionMistake(f"'{step}' is a property of {entity_type}, not a link: nothing can follow it")
+            hint = near_miss(step, list(self.graph.links.get(entity_type, {})))
+            raise ExpressionMistake(f"{entity_type} has no link '{step}'{hint}")
+        if link.collection:
+            raise ExpressionMistake(
+                f"'{step}' leads from one {entity_type} to many {link.entity_type}: a path crosses links to one only"
+            )
+        if link.entity_type not in self.graph.entity_types:
+            raise ExpressionMistake(f"'{step}' leads to {link.entity_type}, which no usable connector declares")
+        return link
+
+    def _no_property(self, entity_type: str, path: Sequence[str]) -> str:
+        if link := self.graph.links.get(entity_type, {}).get(path[-1]):
+            linked = self.graph.entity_types.get(link.entity_type)
+            example = ".".join([*path, linked.primary_key.identifier if linked else "<property>"])
+            return f"'{path[-1]}' is a link to {link.entity_type}: name one of its properties, such as {example}"
+        hint = near_miss(path[-1], self.graph.names(entity_type))
+        return f"{entity_type} has no property '{path[-1]}'{hint}"
+
+
+def single_links(link: Link, relation: Callable[[str], str]) -> str:
+    """SQL relation ``from_id``, ``to_id``, ``targets``: ``to_id`` is NULL where there are several targets."""
+    return (
+        f"(SELECT {link.from_column} AS from_id, count(*) AS targets,"
+        f" CASE WHEN count(*) = 1 THEN min({link.to_column}) END AS to_id"
+        f" FROM {relation(link.association)} GROUP BY ALL)"
+    )

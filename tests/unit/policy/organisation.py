@@ -1,0 +1,265 @@
+"""A small organisation in memory, written as the files of a run, and the repository's part played by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from include.model.configuration import (
+    DUCKDB_TYPES,
+    Association,
+    AssociationEnd,
+    Configuration,
+    Connection,
+    Connector,
+    CorrelationRule,
+    EntityType,
+    NavigationRule,
+    Property,
+    ResourceType,
+    ScalarRule,
+    TypeRule,
+)
+from include.policy.evaluate import Evaluation, evaluate
+from include.repository.system import SYSTEM_ENTITY_TYPES
+from include.storage.engine import engine, literal, name
+from include.storage.folder import Folder
+
+NOW = datetime(2024, 6, 1, 12, 0, tzinfo=UTC)
+EARLIER = datetime(2024, 6, 1, 10, 0, tzinfo=UTC)
+LATER = datetime(2024, 6, 1, 14, 0, tzinfo=UTC)
+
+PERSON = EntityType(
+    identifier="HR_Person",
+    connection_table="people",
+    properties=(
+        Property(identifier="employee_id", primary_key=True),
+        Property(identifier="last_name"),
+        Property(identifier="first_name"),
+        Property(identifier="mail"),
+        Property(identifier="title"),
+        Property(identifier="start_date", type="datetime"),
+        Property(identifier="status"),
+    ),
+)
+ORGANIZATION = EntityType(
+    identifier="HR_Organization",
+    connection_table="organisations",
+    properties=(Property(identifier="code", primary_key=True), Property(identifier="name")),
+)
+USER = EntityType(
+    identifier="CRM_User",
+    connection_table="users",
+    properties=(
+        Property(identifier="id", primary_key=True),
+        Property(identifier="external_id"),
+        Property(identifier="user_name"),
+        Property(identifier="title"),
+        Property(identifier="mail"),
+        Property(identifier="active", type="bool"),
+        Property(identifier="since", type="datetime"),
+        Property(identifier="level", type="int32"),
+    ),
+)
+GROUP = EntityType(
+    identifier="CRM_Group",
+    connection_table="groups",
+    properties=(Property(identifier="id", primary_key=True), Property(identifier="display_name")),
+)
+
+
+def association(identifier: str, first: tuple[str, str, bool], second: tuple[str, str, bool]) -> Association:
+    """An association from (entity type, navigation, collection) of its two ends."""
+    ends = [
+        AssociationEnd(entity_type=entity_type, navigation=navigation, collection=collection, column="c")
+        for entity_type, navigation, collection in (first, second)
+    ]
+    return Association(identifier=identifier, connection_table="links", end1=ends[0], end2=ends[1])
+
+
+ASSOCIATIONS = (
+    association("HR_PersonOrganization", ("HR_Person", "organization", False), ("HR_Organization", "members", True)),
+    association("HR_PersonManager", ("HR_Person", "manager", False), ("HR_Person", "reports", True)),
+    association("CRM_GroupMember", ("CRM_Group", "members", True), ("CRM_User", "groups", True)),
+)
+
+NOMINATIVE = ResourceType(
+    identifier="CRM_User_Nominative",
+    source_entity_type="HR_Person",
+    target_entity_type="CRM_User",
+    connection="CRM",
+    block_provisioning=False,
+    type_rule=TypeRule(condition="status = 'active'"),
+    correlation_rules=(CorrelationRule(source_expression="employee_id", target_expression="external_id"),),
+    scalar_rules=(ScalarRule(property="title", expression="title"),),
+    navigation_rules=(
+        NavigationRule(
+            navigation="groups",
+            target_property="display_name",
+            target_value="Sales",
+            condition="organization.code = 'SAL'",
+        ),
+    ),
+)
+
+
+def nominative(**changes: Any) -> ResourceType:
+    """The resource type of most tests, with some fields replaced."""
+    return NOMINATIVE.model_copy(update=changes)
+
+
+def configuration(*resource_types: ResourceType) -> Configuration:
+    """One connector that holds everything."""
+    connector = Connector(
+        identifier="All",
+        connections=(Connection(identifier="CRM", package="p"),),
+        entity_types=(PERSON, ORGANIZATION, USER, GROUP),
+        associations=ASSOCIATIONS,
+        resource_types=resource_types,
+    )
+    return Configuration(connectors=(connector,))
+
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Organisation:
+    """Rows by entity type, each with its ``resource_id``; links as pairs of resource ids.
+
+    The last read of ``CRM_User`` started at ``read_at`` (None: never).
+    """
+
+    folder: Path
+    resource_types: tuple[ResourceType, ...] = (NOMINATIVE,)
+    read_at: datetime | None = EARLIER
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    links: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+
+    def person(self, resource_id: int, employee_id: str | None = None, **values: Any) -> None:
+        """Add an active person."""
+        row = {"employee_id": employee_id or f"E{resource_id}", "title": "Clerk", "status": "active", **values}
+        self.rows.setdefault("HR_Person", []).append({"resource_id": resource_id, **row})
+
+    def user(self, resource_id: int, external_id: str | None = None, **values: Any) -> None:
+        """Add an account."""
+        row = {"resource_id": resource_id, "id": f"u{resource_id}", "external_id": external_id, "title": "Clerk"}
+        self.rows.setdefault("CRM_User", []).append({**row, **values})
+
+    def organization(self, resource_id: int, code: str, name: str | None = None) -> None:
+        """Add an organisation."""
+        self.rows.setdefault("HR_Organization", []).append({"resource_id": resource_id, "code": code, "name": name})
+
+    def group(self, resource_id: int, display_name: str) -> None:
+        """Add a group."""
+        row = {"resource_id": resource_id, "id": f"g{resource_id}", "display_name": display_name}
+        self.rows.setdefault("CRM_Group", []).append(row)
+
+    def link(self, identifier: str, first: int, second: int) -> None:
+        """Link two resources."""
+        self.links.setdefault(identifier, set()).add((first, second))
+
+    def remove(self, entity_type: str, resource_id: int) -> None:
+        """Take a resource away, and its links."""
+        self.rows[entity_type] = [row for row in self.rows[entity_type] if row["resource_id"] != resource_id]
+        for item in ASSOCIATIONS:
+            for position, end in enumerate((item.end1, item.end2)):
+                if end.entity_type == entity_type:
+                    pairs = self.links.get(item.identifier, set())
+                    self.links[item.identifier] = {pair for pair in pairs if pair[position] != resource_id}
+
+    def find(self, entity_type: str, resource_id: int) -> Row:
+        """The row of a resource, to change it."""
+        return next(row for row in self.rows[entity_type] if row["resource_id"] == resource_id)
+
+    def stored(self, entity_type: str, **values: Any) -> None:
+        """Add a row of a system entity type."""
+        rows = self.rows.setdefault(entity_type, [])
+        rows.append({"resource_id": 1000 + len(rows), **values})
+
+    def evaluate(self, **options: Any) -> Evaluation:
+        """Write the base files, evaluate, and load the changes as the repository would."""
+        run = Folder(self.folder.as_uri())
+        self._write(run)
+        target_read_at = {"CRM_User": self.read_at} if self.read_at else {}
+        self.evaluation = evaluate(
+            configuration(*self.resource_types),
+            options.pop("resource_types", self.resource_types),
+            run,
+            evaluated_at=NOW,
+            target_read_at=target_read_at,
+            **options,
+        )
+        self._load(run)
+        return self.evaluation
+
+    def table(self, entity_type: str) -> dict[str, Row]:
+        """The stored rows of a system entity type by key, without their resource ids."""
+        declared = next(item for item in SYSTEM_ENTITY_TYPES if item.identifier == entity_type)
+        names = [item.identifier for item in declared.properties]
+        return {row[names[0]]: {item: row.get(item) for item in names} for row in self.rows.get(entity_type, [])}
+
+    @property
+    def assignments(self) -> dict[str, Row]:
+        """Assigned resource types by key."""
+        return self.table("assigned_resource_type")
+
+    @property
+    def scalars(self) -> dict[str, Row]:
+        """Assigned scalars by key."""
+        return self.table("assigned_resource_scalar")
+
+    @property
+    def navigations(self) -> dict[str, Row]:
+        """Assigned navigations by key."""
+        return self.table("assigned_resource_navigation")
+
+    def findings(self, kind: str | None = None) -> list[Row]:
+        """The findings of the last evaluation."""
+        file = Folder(self.folder.as_uri()).child("changes").file("findings.parquet")
+        with engine() as connection:
+            rows = connection.execute(f"FROM read_parquet({literal(file)})").to_arrow_table().to_pylist()
+        return [row for row in rows if kind in {None, row["kind"]}]
+
+    def _write(self, run: Folder) -> None:
+        base = run.child("base")
+        base.make()
+        with engine(run) as connection:
+            for entity_type in (PERSON, ORGANIZATION, USER, GROUP, *SYSTEM_ENTITY_TYPES):
+                columns = {"resource_id": "BIGINT"}
+                columns |= {item.identifier: DUCKDB_TYPES[item.type] for item in entity_type.properties}
+                rows = [[row.get(column) for column in columns] for row in self.rows.get(entity_type.identifier, [])]
+                _table(connection, base.file(f"{entity_type.identifier}.parquet"), columns, rows)
+            for item in ASSOCIATIONS:
+                columns = {"key1": "VARCHAR", "key2": "VARCHAR", "resource1_id": "BIGINT", "resource2_id": "BIGINT"}
+                pairs = sorted(self.links.get(item.identifier, set()))
+                rows = [[str(first), str(second), first, second] for first, second in pairs]
+                _table(connection, base.file(f"{item.identifier}.parquet"), columns, rows)
+
+    def _load(self, run: Folder) -> None:
+        for entity_type in SYSTEM_ENTITY_TYPES[:3]:
+            key = entity_type.primary_key.identifier
+            file = run.child("changes").file(f"{entity_type.identifier}.parquet")
+            with engine() as connection:
+                changes = connection.execute(f"FROM read_parquet({literal(file)})").to_arrow_table().to_pylist()
+            rows = {row[key]: row for row in self.rows.get(entity_type.identifier, [])}
+            for change in changes:
+                if change["command"] == "delete":
+                    del rows[change["key"]]
+                else:
+                    before = rows.get(change["key"], {"resource_id": 5000 + len(rows)})
+                    assert (change["command"] == "update") == (change["key"] in rows)
+                    rows[change["key"]] = {**before, **change["new"]}
+            self.rows[entity_type.identifier] = list(rows.values())
+
+
+def _table(connection: Any, file: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+    declared = ", ".join(f"{name(column)} {kind}" for column, kind in columns.items())
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE written ({declared})")
+    if rows:
+        connection.executemany(f"INSERT INTO written VALUES ({', '.join('?' * len(columns))})", rows)
+    connection.execute(f"COPY written TO {literal(file)} (FORMAT parquet)")
