@@ -49,7 +49,7 @@ def _changed_rows() -> str:
         SELECT {KEY}, CASE WHEN i % {step} = 0 THEN 'changed ' || c1 ELSE c1 END AS c1, {rest}
         FROM (SELECT row_number() OVER () - 1 AS i, * FROM ({_rows()})) WHERE i < {ROWS - DELETES} AND i % {step} >= 0
         UNION ALL
-        SELECT printf('N%08d', i), {", ".join(f"left(md5('new' || i), 12)" for _ in COLUMNS)} FROM range({INSERTS}) t(i)
+        SELECT printf('N%08d', i), {", ".join(["left(md5('new' || i), 12)"] * len(COLUMNS))} FROM range({INSERTS}) t(i)
     """
 
 

@@ -21,7 +21,9 @@ def main() -> None:
             connection.execute(
                 f"""
                 COPY (
-                    SELECT CASE WHEN b.{KEY} IS NULL THEN 'insert' WHEN a.{KEY} IS NULL THEN 'delete' ELSE 'update' END AS command,
+                    SELECT
+                        CASE WHEN b.{KEY} IS NULL THEN 'insert' WHEN a.{KEY} IS NULL THEN 'delete' ELSE 'update' END
+                            AS command,
                         coalesce(a.{KEY}, b.{KEY}) AS key, {shown}
                     FROM read_parquet('{before}') b FULL JOIN read_parquet('{after}') a ON b.{KEY} = a.{KEY}
                     WHERE b.{KEY} IS NULL OR a.{KEY} IS NULL OR {differs}

@@ -50,7 +50,7 @@ class AlchemySession:
 
         def batches() -> Iterator[Rows]:
             nonlocal finished
-            yield from result.partitions()
+            yield from result.partitions(ROWS_PER_FETCH)
             finished = True
 
         try:

@@ -153,7 +153,7 @@ def readable(batches: Iterator[Rows], table: str) -> Iterator[Rows]:
             rows = next(batches, None)
         except (ValueError, OverflowError) as error:
             raise InvalidValue(
-                f"table '{table}': the driver cannot read a value ({error}); cast it in a query"
+                f"table '{table}': the driver cannot read a value ({error}); cast it to text in a query"
             ) from None
         if rows is None:
             return

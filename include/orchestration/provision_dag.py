@@ -53,7 +53,8 @@ def transmit(run: dict[str, Any], ti: Any = None) -> list[str]:
     from include.orchestration.decisions import airflow_decision
     from include.orchestration.run import Run
 
-    return provision.transmit(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")))
+    verdict = ti.xcom_pull(task_ids="generate_orders", key="verdict")
+    return provision.transmit(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")), verdict["plan"])
 
 
 @task

@@ -142,7 +142,7 @@ def _link_parts(item: ResourceType, link: Navigation, linked: str) -> str:
 
 def _belongs(alias: str) -> str:
     """Whether a scalar or a navigation goes into the order of its assignment."""
-    return f"""(
+    return f"""c.change_type <> 'Deleted' AND (
         {alias}.provisioning_state = {ProvisioningState.PENDING:d}
         OR c.change_type = 'Added'
             AND {alias}.provisioning_state NOT IN ({_numbers(_CANNOT_LEAVE)})
@@ -213,7 +213,7 @@ _DECIDED_TABLE = f"""
         END AS withheld
     FROM candidate AS c
     JOIN resource_type AS r ON r.identifier = c.resource_type
-    LEFT JOIN change AS p ON p.assignment = c.assignment AND c.change_type <> 'Deleted'
+    LEFT JOIN change AS p ON p.assignment = c.assignment
     LEFT JOIN in_flight AS f ON f.assignment = c.assignment
     LEFT JOIN owned AS o ON o.resource_type = r.depends_on AND o.owner_id = c.owner_id
     WHERE c.change_type <> 'Modified' OR p.changes IS NOT NULL

@@ -6,6 +6,7 @@ before it fetches, so one connection must be held open, without reset or rollbac
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from include.storage.engine import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT
 SAMPLES = 5
 """Unexpected values that a page shows."""
 REJECTS = "__rejects"
+LIBRARY = "great_expectations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +138,20 @@ def run_checks(database: Path, tables: Sequence[CheckedTable]) -> tuple[list[Che
 def _quiet() -> Iterator[None]:
     """Great Expectations without its page of log lines, its deprecations and its analytics."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logger = logging.getLogger("great_expectations")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    levels = {LIBRARY: logging.getLogger(LIBRARY).level}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger(LIBRARY).setLevel(logging.CRITICAL)
+        importlib.import_module(LIBRARY)
+        # Some of its modules set a level of their own when they are imported.
+        for known in [item for item in logging.root.manager.loggerDict if item.startswith(f"{LIBRARY}.")]:
+            levels[known] = logging.getLogger(known).level
+            logging.getLogger(known).setLevel(logging.CRITICAL)
+        try:
             yield
-    finally:
-        logger.setLevel(level)
+        finally:
+            for known, level in levels.items():
+                logging.getLogger(known).setLevel(level)
 
 
 def _data_source(database: Path) -> Any:
@@ -212,7 +219,7 @@ def _check(table: CheckedTable, result: Any) -> Check:
         entity_type=table.entity_type,
         expectation=configuration.type,
         column=_column(configuration.kwargs),
-        severity="critical" if str(configuration.severity).endswith("critical") else "warning",
+        severity="critical" if configuration.severity.value == "critical" else "warning",
         success=None if error else bool(result.success),
         observed=json.loads(json.dumps(observed, default=str)),
         unexpected_count=int(unexpected) if isinstance(unexpected, int) else None,

@@ -64,5 +64,5 @@ def _incomplete_tables(connector: Connector, preparation: Preparation) -> Iterab
         if counts.complete or not counts.stored or item.connection_table in seen:
             continue
         seen.add(item.connection_table)
-        note = f"{counts.reason}; {counts.stored} rows of {item.identifier} are stored, none of them is deleted"
+        note = f"{counts.reason}; {counts.stored} rows of {item.identifier} are stored, none is deleted"
         yield LimitLine("table", item.connection_table, "complete export", 0, counts.stored, True, note)

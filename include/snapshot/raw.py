@@ -23,6 +23,7 @@ COMMAND = "command"
 MAXIMUM_LINE = 16 * 1024 * 1024
 """Bytes of the longest line that is read; DuckDB's buffers must hold two of them."""
 FAULTS = (
+    (r"^Out of Memory", "DuckDB's memory is too small to read it; raise ROLLCALL_DUCKDB_MEMORY"),
     (r"Maximum line size", f"the line is longer than {MAXIMUM_LINE} bytes; leave that column out of the mapping"),
     (r"Invalid unicode", "the text is not UTF-8; run the export again"),
     (r"unterminated quote", "a quote is not closed; run the export again"),

@@ -49,4 +49,5 @@ class Files(dict[str, bytes]):
         return names
 
 
-PARSING = ParseOptions(newlines_in_values=True)
+# An empty line is the NULL of a table with one column.
+PARSING = ParseOptions(newlines_in_values=True, ignore_empty_lines=False)

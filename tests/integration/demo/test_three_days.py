@@ -109,7 +109,7 @@ def check_orders(facts: DayFacts, crm: Crm, seen: set[str]) -> None:
     assert count(crm) == facts.crm
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_three_days_come_out_as_counted(folder: Path, crm: Crm) -> None:
     seen: set[str] = set()
     for day in (1, 2):

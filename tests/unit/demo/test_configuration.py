@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 import include.demo
 from include.demo.accounts import account, existing_accounts
@@ -25,7 +25,7 @@ CARD_COLUMNS = ("card_number", "employee_no", "issued_at", "state", "zone", "not
 
 
 def connector(file: str) -> Connector:
-    return Connector.model_validate(YAML(typ="safe").load(FOLDER / f"{file}.yaml"))
+    return Connector.model_validate(yaml.safe_load((FOLDER / f"{file}.yaml").read_text()))
 
 
 def resource_type() -> ResourceType:

@@ -187,6 +187,14 @@ def test_a_creation_waits_for_what_it_depends_on(empty: World, owned: dict[str, 
     assert len(empty.orders()) == orders
 
 
+def test_a_deletion_asks_for_nothing_else(empty: World) -> None:
+    assignment = account(empty, state=ProvisioningState.PENDING, workflow=WorkflowState.CANCELLATION)
+    empty.scalar(assignment, "title", "Dr")
+    empty.export()
+    generate(empty)
+    assert [order.get("Changes", "none") for order in empty.orders()] == ["none"]
+
+
 def test_a_target_that_was_not_read_yet_is_named_by_its_key(empty: World) -> None:
     owner = empty.add("HR_Person", employee_id="P")
     empty.scalar(empty.assign(owner, state=ProvisioningState.EXECUTED, target_key="new"), "title", "Dr")

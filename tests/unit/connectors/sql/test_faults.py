@@ -60,6 +60,8 @@ def psycopg_error(state: str) -> psycopg.Error:
         (pyodbc.Error("28000", "[28000] [Vendor][Driver]no"), AuthenticationFailed),
         (pyodbc.Error("HYT00", "[HYT00] wait"), ConnectionFailed),
         (pyodbc.Error("IM002", "[IM002] no driver"), ConfigurationError),
+        (pyodbc.ProgrammingError("42000", "[42000] SELECT command denied to user"), PermissionDenied),
+        (pyodbc.ProgrammingError("42000", "[42000] never heard of"), ConfigurationError),
         (pyodbc.Error("42S02", "[42S02] no table"), ConfigurationError),
         (pyodbc.OperationalError("08001", "[08001] password authentication failed"), AuthenticationFailed),
         (pyodbc.OperationalError("08S01", "[08S01] the line went dead"), ConnectionFailed),
