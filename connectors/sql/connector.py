@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connectors.columns import check_header, require_columns, require_tables
@@ -122,7 +123,7 @@ class SqlConnector:
         if settings.query:
             return settings.query
         if settings.query_file:
-            return existing_file(base_folder(self._context), settings.query_file).read_text("utf-8-sig")
+            return read_query(existing_file(base_folder(self._context), settings.query_file))
         prefix = f"{self._context.identifier}_"
         if settings.tables:
             return settings.tables[table.removeprefix(prefix)]
@@ -140,6 +141,20 @@ class SqlConnector:
             column.name for request in self._context.tables if request.name == table for column in request.columns
         ]
         return f"SELECT {', '.join(map(session.quoted, dict.fromkeys(wanted))) or '*'} FROM {source}"
+
+
+def read_query(file: Path) -> str:
+    """The query in a UTF-8 file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return file.read_text("utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"the query file '{file.name}' cannot be read: {error.strerror}") from None
+    except UnicodeError:
+        raise ConfigurationError(f"the query file '{file.name}' is not UTF-8") from None
 
 
 def readable(batches: Iterator[Rows], table: str) -> Iterator[Rows]:

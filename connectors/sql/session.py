@@ -15,6 +15,7 @@ from connectors.location import base_folder, existing_file
 from connectors.sql.settings import SqlSettings
 
 ROWS_PER_FETCH = 5_000
+HIDDEN_OPTIONS = "pass|pwd|secret|token|key"
 Rows = Sequence[Sequence[Any]]
 
 
@@ -66,8 +67,7 @@ def driver_options(endpoint: Endpoint) -> dict[str, str]:
 
 
 def secrets(endpoint: Endpoint) -> tuple[str, ...]:
-    """What must never show: the password, and every option that the Airflow Connection keeps."""
-    return (
-        endpoint.password or "",
-        *(value for name, value in driver_options(endpoint).items() if "pass" in name.lower()),
-    )
+    """What must never show: the password, and the driver's options whose name says that they are secret."""
+    options = driver_options(endpoint).items()
+    hidden = (value for name, value in options if re.search(HIDDEN_OPTIONS, name, re.IGNORECASE))
+    return (endpoint.password or "", *hidden)

@@ -44,7 +44,8 @@ class SqlSettings(ConnectorSettings):
     odbc_driver: str | None = None
     """Name of the driver in ``odbcinst.ini``; null when ``odbc_options`` names a ``DSN``."""
     odbc_options: Mapping[str, str] = {}
-    """Further keywords of the ODBC connection string."""
+    """Further keywords of the ODBC connection string. Some drivers hold a whole answer in memory unless
+    told to stream it: PostgreSQL's wants ``UseDeclareFetch: "1"`` and ``Fetch: "5000"``."""
 
     @field_validator("query_options", "odbc_options")
     @classmethod

@@ -137,6 +137,8 @@ class TestQueries:
         (hr / "badges.sql").write_text("\ufeff-- é\nSELECT id\nFROM badge\nORDER BY id;\n", "utf-8")
         assert rows(connector(SQLITE, folder=hr, query_file="badges.sql")) == [("1",), ("2",)]
         assert rows(connector(SQLITE, folder=hr, query_file="none.sql", query="SELECT 3")) == [("3",)]
+        (hr / "badges.sql").write_bytes("SELECT 'é'".encode("latin-1"))
+        assert "'badges.sql' is not UTF-8" in refused(connector(SQLITE, folder=hr, query_file="badges.sql")).message
         assert "no file 'none.sql'" in refused(connector(SQLITE, folder=hr, query_file="none.sql")).message
 
     def test_several_queries_make_several_tables(self, hr: Path) -> None:
@@ -256,6 +258,10 @@ class TestReadOnly:
         before = (hr / "hr.sqlite").read_bytes()
         assert isinstance(refused(connector(settings, folder=hr, query="DELETE FROM badge")), ConfigurationError)
         assert (hr / "hr.sqlite").read_bytes() == before
+
+    def test_sqlite_refuses_statements_that_write_and_answer(self, hr: Path) -> None:
+        error = refused(connector(SQLITE, folder=hr, query="DELETE FROM badge RETURNING id"))
+        assert "readonly database" in error.message
 
     @pytest.mark.parametrize("settings", [SQLITE, ODBC_SQLITE])
     def test_a_missing_sqlite_file_is_not_made(self, tmp_path: Path, settings: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from connectors.contract import ConnectionContext, Endpoint, TableRequest
 from connectors.sql.alchemy import url
 from connectors.sql.connector import SqlConnector
 from connectors.sql.odbc import braced, connection_string
-from connectors.sql.session import name_parts
+from connectors.sql.session import name_parts, secrets
 from connectors.sql.settings import SqlSettings
 
 
@@ -84,3 +84,8 @@ def test_an_odbc_connection_string_survives_any_password() -> None:
         "DRIVER={My Driver};SERVER=db;PORT=1433;UID=reader;PWD={a;b}}c=d};DATABASE=hr;Encrypt=yes"
     )
     assert braced("") == ""
+
+
+def test_secret_options_of_the_airflow_connection_are_known_as_such() -> None:
+    endpoint = Endpoint(password="one", extra={"sslpassword": "two", "sslmode": "require", "path": "/data"})
+    assert secrets(endpoint) == ("one", "two")

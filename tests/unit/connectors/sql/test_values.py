@@ -34,7 +34,7 @@ def column(*values: Any) -> list[str | None]:
         (Decimal("12345678901234567890.123456789"), "12345678901234567890.123456789"),
         (date(2024, 2, 29), "2024-02-29"),
         (time(7, 5), "07:05:00"),
-        (datetime(2024, 2, 29, 7, 5), "2024-02-29T07:05:00"),  # noqa: DTZ001  naive on purpose
+        (datetime(2024, 2, 29, 7, 5), "2024-02-29T07:05:00"),
         (datetime(2024, 2, 29, 7, 5, 1, 20, tzinfo=UTC), "2024-02-29T07:05:01.000020Z"),
         (datetime(2024, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=2))), "2024-02-29T22:30:00Z"),
         (timedelta(hours=26, seconds=1), "26:00:01"),
