@@ -14,7 +14,6 @@ from connectors.scim.tables import bound
 
 REACHED = "Server reachable"
 ACCEPTED = "Credentials accepted"
-LISTED = "Users can be listed"
 FILTERED = "Filters supported"
 PATCHED = "PATCH supported"
 
@@ -25,9 +24,9 @@ def verdicts(context: ConnectionContext, settings: ScimSettings) -> Iterator[Che
         with ScimClient(context, settings) as client:
             service = discover(client, settings)
             yield CheckResult(REACHED, passed=True)
-            users = _users(client, service)
+            listed = _listed(client, service)
             yield CheckResult(ACCEPTED, passed=True)
-            yield users
+            yield listed
             yield from _features(service)
             yield from _tables(context, service)
     except AuthenticationFailed as error:
@@ -36,16 +35,21 @@ def verdicts(context: ConnectionContext, settings: ScimSettings) -> Iterator[Che
         yield CheckResult(REACHED, passed=False, detail=error.message)
 
 
-def _users(client: ScimClient, service: Service) -> CheckResult:
-    """List one user; refused credentials are raised, whatever else goes wrong is the verdict."""
+def _listed(client: ScimClient, service: Service) -> CheckResult:
+    """List one user, or one object of whatever the server has first.
+
+    Refused credentials are raised, whatever else goes wrong is the verdict.
+    """
+    resource = service.resources.get("users") or next(iter(service.resources.values()))
+    title = f"{resource.name} can be listed"
     try:
-        listing = open_listing(client, service, service.resource("Users"), page_size=1)
+        listing = open_listing(client, service, resource, page_size=1)
         next(listing.pages(), None)
     except AuthenticationFailed:
         raise
     except ConnectorError as error:
-        return CheckResult(LISTED, passed=False, detail=error.message)
-    return CheckResult(LISTED, passed=True, detail=f"{listing.tally.expected} users")
+        return CheckResult(title, passed=False, detail=error.message)
+    return CheckResult(title, passed=True, detail=f"{listing.tally.expected} {resource.name}")
 
 
 def _features(service: Service) -> Iterator[CheckResult]:

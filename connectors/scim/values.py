@@ -24,6 +24,8 @@ def key_of(container: Mapping[str, Any], name: str) -> str | None:
 
 def member_of(container: Mapping[str, Any], name: str) -> Any:
     """The value under a name without case, ``None`` where there is none."""
+    if name in container:
+        return container[name]
     key = key_of(container, name)
     return None if key is None else container[key]
 

@@ -50,14 +50,14 @@ class AlchemySession:
 
         def batches() -> Iterator[Rows]:
             nonlocal finished
-            yield from result.partitions()
+            yield from result.partitions(ROWS_PER_FETCH)
             finished = True
 
         try:
             yield Answer(tuple(result.keys()), batches())
         finally:
             if not finished:
-                # Closing the cursor of some drivers reads every row that is left.
+                abandon(result)
                 self._connection.invalidate()
 
     def quoted(self, name: str) -> str:
@@ -66,6 +66,14 @@ class AlchemySession:
         text = dialect.identifier_preparer.quote(name)
         # These dialects double percent signs for statements with parameters; ours have none.
         return text.replace("%%", "%") if dialect.paramstyle in {"format", "pyformat"} else text
+
+
+def abandon(result: sqlalchemy.CursorResult[Any]) -> None:
+    """Close an answer that was not read to its end, without reading the rest as PyMySQL would."""
+    pending: Any = getattr(result.cursor, "_result", None)
+    if hasattr(pending, "unbuffered_active"):
+        pending.unbuffered_active = False
+    result.close()
 
 
 @contextmanager

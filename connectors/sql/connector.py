@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from connectors.columns import check_header, require_columns, require_tables
@@ -90,11 +90,15 @@ class SqlConnector:
     @contextmanager
     def _session(self) -> Iterator[Session]:
         what = f"connection '{self._context.identifier}'"
-        opened = odbc_session if self._settings.drivername == "odbc" else alchemy_session
         with faults(what, self._secrets), ExitStack() as stack:
             with faults(what, self._secrets, connecting=True):
-                session = stack.enter_context(opened(self._context, self._settings))
+                session = stack.enter_context(self._open())
             yield session
+
+    def _open(self) -> AbstractContextManager[Session]:
+        if self._settings.drivername == "odbc":
+            return odbc_session(self._context, self._settings)
+        return alchemy_session(self._context, self._settings)
 
     @contextmanager
     def _answer(self, session: Session, table: str) -> Iterator[Answer]:
@@ -149,7 +153,7 @@ def readable(batches: Iterator[Rows], table: str) -> Iterator[Rows]:
             rows = next(batches, None)
         except (ValueError, OverflowError) as error:
             raise InvalidValue(
-                f"table '{table}': the driver cannot read a value ({error}); cast it in a query"
+                f"table '{table}': the driver cannot read a value ({error}); cast it to text in a query"
             ) from None
         if rows is None:
             return

@@ -54,6 +54,7 @@ NUMBERS: dict[int, type[ConnectorError]] = {
 
 # What drivers write where no code tells, in the order in which it is looked for.
 MESSAGES: tuple[tuple[str, type[ConnectorError]], ...] = (
+    (r"could not decode|cannot decode|too large|out of range", InvalidValue),
     (
         r"password authentication failed|no password supplied|using password:|login failed|logon denied",
         AuthenticationFailed,
@@ -118,7 +119,10 @@ def by_code(error: BaseException) -> type[ConnectorError] | None:
     if isinstance(first, int) and first in NUMBERS:
         return NUMBERS[first]
     state = str(getattr(error, "sqlstate", None) or first or "")
-    fitting = [prefix for prefix in STATES if state.startswith(prefix)] if re.fullmatch(r"[0-9A-Z]{5}", state) else []
+    # 42000 says no more than "syntax error or access violation".
+    if not re.fullmatch(r"[0-9A-Z]{5}", state) or state == "42000":
+        return None
+    fitting = [prefix for prefix in STATES if state.startswith(prefix)]
     return STATES[max(fitting, key=len)] if fitting else None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from connectors.contract import ConnectionContext, Endpoint
+from connectors.errors import ConfigurationError
 from connectors.location import base_folder, existing_file
 from connectors.sql.settings import SqlSettings
 
@@ -52,8 +53,11 @@ def sqlite_file(context: ConnectionContext, settings: SqlSettings) -> Path:
     """
     if settings.database:
         return existing_file(base_folder(context), settings.database)
-    path = context.folder / (context.endpoint.schema or context.endpoint.host or "")
-    return existing_file(path.parent.resolve(), path.name)
+    named = context.endpoint.schema or context.endpoint.host
+    if not named:
+        raise ConfigurationError(f"connection '{context.identifier}' names no SQLite file: set 'database'")
+    path = (context.folder / named).resolve()
+    return existing_file(path.parent, path.name)
 
 
 def driver_options(endpoint: Endpoint) -> dict[str, str]:

@@ -117,7 +117,8 @@ def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
         print_verdict(result["verdict"])
     if result["state"] == "blocked":
         fail(
-            f"{run.connector}: blocked, nothing was written; look with 'rollcall show changes {run.connector}', then run again with --approve or --reject"
+            f"{run.connector}: blocked, nothing was written; look with 'rollcall show changes {run.connector}', "
+            "then run again with --approve or --reject"
         )
     console.print(f"{run.connector}: {_state(result['state'])}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, cast
@@ -61,7 +62,8 @@ def crm(
     try:
         with crm_server(port, token or secrets.token_urlsafe()) as server:
             _announce(server, show_token=token is None)
-            signal.pause()
+            while True:
+                time.sleep(1)
     except ConnectorError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from None

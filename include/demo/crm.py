@@ -30,9 +30,9 @@ PROGRAM = "scim2-server"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 CALL_SECONDS = 30.0
+ANSWER_SECONDS = 1.0
 PAUSE = 0.05
 PAGE = 200
-LOG_LINES = 10
 USER_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Group"
 
@@ -53,7 +53,7 @@ def crm_server(port: int, token: str) -> Iterator[Crm]:
 
     Raises:
         ConfigurationError: the server is not installed, or the port is taken.
-        ConnectionFailed: the server ends or stays silent; the end of its log says why.
+        ConnectionFailed: the server ends or stays silent; the last line of its log says why.
     """
     program = Path(sys.executable).with_name(PROGRAM)
     if not program.exists():
@@ -129,11 +129,11 @@ def _user(item: Account) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if value is not None}
 
 
-def _client(crm: Crm) -> httpx.Client:
+def _client(crm: Crm, seconds: float = CALL_SECONDS) -> httpx.Client:
     import httpx
 
     headers = {"Authorization": f"Bearer {crm.token}"}
-    return httpx.Client(base_url=crm.url, headers=headers, timeout=CALL_SECONDS)
+    return httpx.Client(base_url=crm.url, headers=headers, timeout=seconds)
 
 
 def _create(client: httpx.Client, path: str, resource: dict[str, Any]) -> str:
@@ -169,14 +169,14 @@ def _call(send: Callable[[], httpx.Response]) -> dict[str, Any]:
 def _answers(port: int) -> bool:
     """Whether somebody listens on the port."""
     with socket.socket() as probe:
-        probe.settimeout(1)
+        probe.settimeout(ANSWER_SECONDS)
         return probe.connect_ex((HOST, port)) == 0
 
 
 def _wait(process: subprocess.Popen[bytes], crm: Crm, log: IO[bytes]) -> None:
     """Wait until the server answers."""
     deadline = time.monotonic() + START_SECONDS
-    with _client(crm) as client:
+    with _client(crm, ANSWER_SECONDS) as client:
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 _call(lambda: client.get("ServiceProviderConfig"))
@@ -186,8 +186,8 @@ def _wait(process: subprocess.Popen[bytes], crm: Crm, log: IO[bytes]) -> None:
                 return
     state = "does not answer" if process.poll() is None else f"ended with {process.returncode}"
     log.seek(0)
-    lines = log.read().decode(errors="replace").splitlines()[-LOG_LINES:]
-    raise ConnectionFailed(f"the CRM {state}: {' | '.join(lines)}".replace(crm.token, "***"))
+    last = log.read().decode(errors="replace").strip().rpartition("\n")[2]
+    raise ConnectionFailed(f"the CRM {state}: {last}".replace(crm.token, "***"))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

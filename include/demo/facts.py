@@ -123,7 +123,7 @@ def day_facts(day: Day) -> DayFacts:
         organisations=_changes(names_before, organisation_rows(day)),
         cards=_changes(cards_before, cards(day)),
         organisation_links=_link_changes(_organisation_links(before), _organisation_links(shown)),
-        manager_links=_link_changes(_manager_links(before, before), _manager_links(shown, stored)),
+        manager_links=_link_changes(_manager_links(before), _manager_links(shown)),
         holder_links=_link_changes(holders_before, _holder_links(cards(day), stored)),
         stored_people=len(stored),
         stored_cards=len(cards(day)),
@@ -195,8 +195,9 @@ def _organisation_links(people: Mapping[str, Person]) -> Links:
     return {(key, person.org_code) for key, person in people.items() if person.org_code in known}
 
 
-def _manager_links(people: Mapping[str, Person], managers: Mapping[str, Person]) -> Links:
-    return {(key, person.manager_id) for key, person in people.items() if person.manager_id in managers}
+def _manager_links(people: Mapping[str, Person]) -> Links:
+    """A person who goes takes the links to them along."""
+    return {(key, person.manager_id) for key, person in people.items() if person.manager_id in people}
 
 
 def _holder_links(issued: Mapping[str, Card], people: Mapping[str, Person]) -> Links:
@@ -225,14 +226,12 @@ def _memberships(accounts: Mapping[str, Account]) -> Links:
 
 def _orders(before: Mapping[str, Account], after: Mapping[str, Account]) -> ExpectedOrders:
     changes = _changes(before, after)
-    removed = _memberships(before) - _memberships(after)
     return ExpectedOrders(
         created=changes.inserted,
         changed=changes.updated,
         deleted=changes.deleted,
         membership_adds=len(_memberships(after) - _memberships(before)),
-        # A deleted account takes its memberships with it.
-        membership_removes=sum(key in after for key, _ in removed),
+        membership_removes=len(_memberships(before) - _memberships(after)),
     )
 
 

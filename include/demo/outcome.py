@@ -121,11 +121,7 @@ def _check_orders(
 
 
 def print_day(console: Console, ledger: Ledger, facts: DayFacts, runs: Mapping[str, str], crm: CrmFigures) -> None:
-    """The tables of one day, and its figures into the ledger.
-
-    Args:
-        runs: the day's last synchronization run of each connector.
-    """
+    """The tables of one day, and its figures into the ledger; ``runs`` is the day's last run of each connector."""
     rows = [row for connector, run_id in runs.items() for row in _table_rows(connector, run_id)]
     columns = ("run", "table", "exported", "set aside", "inserted", "updated", "deleted")
     _print(console, f"day {facts.day}: what the exports held, and what the repository learned", columns, rows)

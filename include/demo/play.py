@@ -30,7 +30,7 @@ from include.orchestration.decisions import REJECT
 
 MARKER = "made-by-the-demo"
 QUIET_SECONDS = 1.5
-RUN_TIMEOUT = 240.0
+RUN_TIMEOUT = 900.0
 PREFERRED_PORT = 8080
 
 console = Console()

@@ -16,6 +16,10 @@ class AirflowTimeoutError(TimeoutError):
     """Something did not come about in time; the message says what."""
 
 
+class DagImportError(RuntimeError):
+    """A DAG file cannot be imported; the message is the last line of its trace."""
+
+
 class AirflowClient:
     """Airflow's REST API as one user.
 
@@ -56,9 +60,16 @@ class AirflowClient:
         raise AirflowTimeoutError(f"{what}: not within {timeout:.0f} s")
 
     def wait_for_dag(self, dag_id: str, timeout: float = 120) -> None:
-        """Wait until the DAG processor has read the DAG."""
+        """Wait until the DAG processor has read the DAG.
+
+        Raises:
+            DagImportError: the DAG file cannot be imported.
+        """
 
         def probe() -> bool:
+            errors = self.call("GET", "/importErrors")["import_errors"]
+            if errors:
+                raise DagImportError(f"{errors[0]['filename']}: {errors[0]['stack_trace'].strip().splitlines()[-1]}")
             return self._http.get(f"/dags/{dag_id}").is_success
 
         self.wait_for(f"DAG {dag_id}", probe, timeout)

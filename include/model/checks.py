@@ -48,7 +48,7 @@ def _schedule_mistakes(connector: Connector) -> Iterator[Finding]:
 
 def _cron_mistake(expression: str) -> str | None:
     # With Airflow, which reads the expression in the end; imported only where a schedule is set.
-    from croniter import CroniterBadCronError, CroniterBadDateError, croniter  # type: ignore[import-untyped]
+    from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
     fields = expression.split()
     is_preset = len(fields) == 1 and fields[0].startswith("@")

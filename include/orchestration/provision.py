@@ -180,8 +180,13 @@ def generate_orders(run: Run) -> dict[str, Any]:
     return generation.verdict.to_json() | {"blocked": waiting, "plan": generation.plan}
 
 
-def transmit(run: Run, decision: Decision | None = None) -> list[str]:
+def transmit(run: Run, decision: Decision | None = None, shown: str | None = None) -> list[str]:
     """Hand the orders over: their assignments become Transmitted; the batches to fulfil, in order.
+
+    Args:
+        run: the run.
+        decision: what was said of orders above their thresholds.
+        shown: the plan that the decision is about; any other one is refused.
 
     Raises:
         StepFailed: the orders are above the thresholds and nobody has decided.
@@ -189,6 +194,7 @@ def transmit(run: Run, decision: Decision | None = None) -> list[str]:
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
     generation = read_generation(run.folder)
+    runs.reopen(run, repository)
     if generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None:
         if decision is None:
             raise StepFailed(
@@ -204,7 +210,7 @@ def transmit(run: Run, decision: Decision | None = None) -> list[str]:
         decision_word: str | None = "apply"
     else:
         decision_word = "apply" if generation.verdict.blocked else None
-    transmission = write_transmission(run.folder, decision=decision_word, plan=generation.plan)
+    transmission = write_transmission(run.folder, decision=decision_word, plan=shown or generation.plan)
     _load(
         run,
         repository,

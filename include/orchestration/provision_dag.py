@@ -53,7 +53,8 @@ def transmit(run: dict[str, Any], ti: Any = None) -> list[str]:
     from include.orchestration.decisions import airflow_decision
     from include.orchestration.run import Run
 
-    return provision.transmit(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")))
+    verdict = ti.xcom_pull(task_ids="generate_orders", key="verdict")
+    return provision.transmit(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")), verdict["plan"])
 
 
 @task
@@ -135,7 +136,7 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
             read_back.override(**on_agent)(fulfilled, run)
 
         batches = batch.partial(run=opened).expand(name=transmitted)
-        batches >> report(opened) >> close_run(opened).as_teardown(setups=opened.operator)
+        batches >> report(opened) >> close_run(opened).as_teardown()
 
     built: DAG = provision()
     return built

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
@@ -134,6 +134,17 @@ def open_run(connector_identifier: str, run_id: str, purpose: Purpose, requested
     run.folder.make()
     logger.info("%s: %s run %s, mode %s%s", run.connector, purpose, run_id, mode, f" ({reason})" if reason else "")
     return run
+
+
+def reopen(run: Run, repository: Repository) -> None:
+    """Open a run again whose tasks were cleared after it had failed or was rejected.
+
+    Raises:
+        RunOverlap: another run of the connector has begun meanwhile.
+    """
+    record = repository.run(run.run_id)
+    if record is not None and record.state in {"failed", "rejected", "skipped"}:
+        repository.open_run(replace(record, state="running", message=run.reason or ""))
 
 
 def close_run(run: Run, outcome: Literal["succeeded", "failed"], message: str | None = None) -> str:

@@ -19,7 +19,7 @@ from include.model.configuration import Association, Configuration, Connector, E
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.orchestration.run import Run, StepFailed
+from include.orchestration.run import Run, StepFailed, reopen
 from include.repository.repository import LoadRequest, Repository
 from include.snapshot import manifest
 from include.snapshot.compare import compare_snapshot
@@ -165,20 +165,28 @@ def record_rejection(repository: Repository, run: Run, decision: Decision, shown
     repository.close_run(run.run_id, "rejected", message, actor=decision.actor)
 
 
-def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
+def load(run: Run, decision: Decision | None = None, shown: str | None = None) -> dict[str, Any]:
     """Apply the change set in one transaction, move the cookies, and publish the snapshot.
 
     A second call for the same run changes nothing. A rejected run writes nothing but its rejection.
 
+    Args:
+        run: the run.
+        decision: what was said of a blocked run.
+        shown: hash of the change set that the decision is about; any other one is refused.
+
     Raises:
-        StepFailed: blocked and undecided.
+        StepFailed: blocked and undecided, or decided for another change set.
         StaleBase: another run was loaded since this one compared.
     """
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
     verdict = run.folder.read_json("changes/verdict.json")
     changes = run.folder.read_json("changes/changes.json")
+    if shown is not None and shown != changes["sha256"]:
+        raise StepFailed(f"{run.connector}: the changes are not those that were decided on; clear guard to ask again")
     if not manifest.published(run.folder):
+        reopen(run, repository)
         taken = _decide(run, verdict, changes["sha256"], decision)
         if taken is not None and taken.choice == REJECT:
             record_rejection(repository, run, taken, {"change_set": changes["sha256"], "verdict": verdict})

@@ -84,7 +84,8 @@ def load(run: dict[str, Any], ti: Any = None) -> dict[str, Any]:
     from include.orchestration.decisions import airflow_decision
     from include.orchestration.run import Run, SkipRun
 
-    result = synchronize.load(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")))
+    verdict = ti.xcom_pull(task_ids="guard", key="verdict")
+    result = synchronize.load(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")), verdict["change_set"])
     if result["state"] == "rejected":
         raise SkipRun(f"rejected by {result['by']}; nothing was written")
     return result
@@ -132,7 +133,7 @@ def synchronize_dag(connector: Connector) -> DAG:
         )
         loaded = load.override(outlets=[repository_asset(identifier)])(opened)
         guard(opened, compared) >> [approve, loaded]
-        approve >> loaded >> close_run(opened).as_teardown(setups=opened.operator)
+        approve >> loaded >> close_run(opened).as_teardown()
 
     built: DAG = synchronize()
     return built

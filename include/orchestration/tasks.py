@@ -12,7 +12,7 @@ from airflow.sdk import Asset, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from connectors.errors import TransientError
-from include.orchestration.run import SkipRun
+from include.orchestration.run import SkipRun, StepFailed
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +59,14 @@ def step(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]
 
 @task
 @step
-def open_run(connector: str, purpose: str, run_id: str = "", params: dict[str, Any] | None = None) -> dict[str, Any]:
+def open_run(
+    connector: str, purpose: str, run_id: str | None = None, params: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Open the run; Airflow fills in its run id and its parameters."""
     from include.orchestration import provision, run
+
+    if run_id is None:
+        raise StepFailed(f"{connector}: Airflow gave the task no run id")
 
     if purpose == "provision":
         return provision.open_run(connector, run_id).to_dict()

@@ -48,13 +48,16 @@ def link(space: Workspace, rules: Rules, sharing: Sequence[str], done: Sequence[
 
 # Stored assignments with the target that they have now. A target that is not there under its id is
 # looked for under its key: it may have just been created, or read again under another id. A proposal
-# that nobody confirmed holds nothing, it is made anew.
+# that nobody confirmed holds nothing, it is made anew. What is in flight cannot be called back, except a
+# creation that was carried out and has told its key.
 _KNOWN = f"""
     CREATE OR REPLACE TEMP TABLE known AS
     WITH stored AS (
         SELECT a.*, a.provisioning_state AS state, a.workflow_state AS workflow,
             is_in_flight(a.provisioning_state, a.executed_at, $read_at) AS in_flight,
             is_stale(a.executed_at, $read_at) AS stale,
+            in_flight AND (a.workflow_state = {Workflow.CANCELLATION:d} OR a.target_key IS NULL
+                OR a.provisioning_state <> {Provisioning.EXECUTED:d}) AS irrevocable,
             a.workflow_state = {Workflow.CANCELLATION:d} AS removal,
             a.provisioning_state = {Provisioning.AWAITING_APPROVAL:d} AND coalesce(a.confidence < 100, false)
                 AND a.target_id IS NOT NULL
@@ -86,7 +89,7 @@ _FREE_OWNER = f"""
     WHERE k.assignment IS NULL AND o.included
        OR k.present_id IS NULL AND NOT k.in_flight AND k.workflow <> {Workflow.DECLINED:d}
           AND NOT (k.state = {Provisioning.VERIFIED:d} AND k.stale)
-          AND (o.included OR k.state IN {decisions.SENT} AND k.target_id IS NULL AND NOT k.removal)
+          AND (o.included OR k.state IN {decisions.SENT} AND k.target_key IS NULL AND NOT k.removal)
 """
 
 # What nobody holds. An owner who has left lets go, unless its deletion is on its way: whoever the target
@@ -97,7 +100,7 @@ _FREE_TARGET = """
     ANTI JOIN elsewhere AS e ON e.target_id = t.target_id
     ANTI JOIN (
         SELECT k.present_id FROM known AS k LEFT JOIN owner AS o USING (owner_id)
-        WHERE k.present_id IS NOT NULL AND (coalesce(o.included, false) OR k.in_flight)
+        WHERE k.present_id IS NOT NULL AND (coalesce(o.included, false) OR k.irrevocable)
     ) AS h ON h.present_id = t.target_id
 """
 
@@ -143,8 +146,8 @@ _SITUATION = """
             k.confidence, k.state, k.workflow, k.executed_at, k.present_id AS held_id,
             coalesce(k.present_id, m.target_id) AS present_id, coalesce(k.present_key, t.target_key) AS present_key,
             m.confidence AS matched_confidence,
-            coalesce(k.in_flight, false) AS in_flight, coalesce(k.stale, false) AS stale,
-            coalesce(k.removal, false) AS removal, coalesce(k.proposed, false) AS proposed
+            coalesce(k.in_flight, false) AS in_flight, coalesce(k.irrevocable, false) AS irrevocable,
+            coalesce(k.stale, false) AS stale, coalesce(k.removal, false) AS removal, coalesce(k.proposed, false) AS proposed
         FROM owner AS o FULL JOIN known AS k ON k.owner_id = o.owner_id
         LEFT JOIN matched AS m ON m.owner_id = o.owner_id LEFT JOIN target AS t ON t.target_id = m.target_id
         WHERE k.assignment IS NOT NULL OR o.included

@@ -27,13 +27,13 @@ FUNCTIONS = (
 )
 
 # Columns: stored, included, present, taken, conflict, changed, dependency_met (booleans); matched_confidence;
-# state, workflow, known_id, known_key (as stored); in_flight, stale, removal, proposed (booleans).
+# state, workflow, known_id, known_key (as stored); in_flight, irrevocable, stale, removal,
+# proposed (booleans).
 # Placeholders: allow_add, allow_remove, block, retry.
 ASSIGNMENT_FATE = f"""
     CASE
-        -- What is on its way is not decided again; only a creation that has its key can be taken back.
-        WHEN in_flight AND (included OR removal OR state <> {Provisioning.EXECUTED:d} OR known_key IS NULL)
-            THEN 'in flight'
+        -- What is on its way is not decided again.
+        WHEN irrevocable OR in_flight AND included THEN 'in flight'
 
         WHEN included THEN CASE
             WHEN workflow = {Workflow.DECLINED:d} THEN 'declined'

@@ -54,11 +54,12 @@ def _suffix(scalar: ScalarColumn) -> str:
 def _one_property(rules: Rules, position: int, scalar: ScalarColumn, read_at: str, *, retry: bool) -> str:
     block = str(rules.resource_type.block_provisioning).lower()
     verdict = decisions.fill(decisions.VALUE_VERDICT, retry=retry)
-    policy = "policy"
+    policy, current = "policy", "current"
     if not scalar.rule.is_mapped:
         # Written at creation only: what it is afterwards is not the policy's business.
         verdict = f"CASE WHEN mode = 'present' THEN 'verified' ELSE {verdict} END"
         policy = "CASE WHEN mode = 'present' AND stored THEN stored_policy ELSE policy END"
+        current = "read_value"
     return f"""
         INSERT INTO scalar
         WITH facts AS (
@@ -88,7 +89,7 @@ def _one_property(rules: Rules, position: int, scalar: ScalarColumn, read_at: st
         SELECT assigned_scalar, assignment, {literal(scalar.target.identifier)},
             CASE WHEN verdict IN ('kept', 'put away') THEN stored_policy ELSE {policy} END,
             CASE WHEN mode = 'creation' THEN NULL
-                 WHEN mode <> 'present' OR in_flight THEN stored_current ELSE current END,
+                 WHEN mode <> 'present' OR (in_flight AND verdict = 'kept') THEN stored_current ELSE {current} END,
             {decisions.VALUE_STATE}, {decisions.fill(decisions.VALUE_WORKFLOW, removing=False)},
             {decisions.VALUE_EXECUTED_AT}, verdict, in_flight
         FROM judged WHERE verdict <> 'nothing'

@@ -6,7 +6,8 @@ One SQL statement per question; ``decide`` runs them in turn and leaves a table 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from include.model.configuration import Configuration, Connector, EntityType, ResourceType
 from include.policy.states import ProvisioningState, WorkflowState
@@ -51,8 +52,8 @@ def decide(
     connection.execute(_RESOURCE_TYPE_TABLE)
     for rank, item in enumerate(by_dependency(connector.resource_types)):
         row = [item.identifier, rank, item.batch_size, item.allow_add, item.allow_remove, item.depends_on]
-        row.append(json.dumps(order_resource_type(configuration, item), ensure_ascii=False))
-        row.append(json.dumps(item.arguments, ensure_ascii=False, sort_keys=True) if item.arguments else None)
+        row.append(_json(order_resource_type(configuration, item)))
+        row.append(_json(item.arguments) if item.arguments else None)
         connection.execute("INSERT INTO resource_type VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     for table in ("assigned_resource_type", "assigned_resource_scalar", "assigned_resource_navigation"):
         connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {_relation(base, table)}")
@@ -98,6 +99,10 @@ def document_query(configuration: Configuration, base: Folder, item: ResourceTyp
     """
 
 
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def _relation(base: Folder, entity: str) -> str:
     return f"read_parquet({literal(base.file(f'{entity}.parquet'))})"
 
@@ -137,7 +142,7 @@ def _link_parts(item: ResourceType, link: Navigation, linked: str) -> str:
 
 def _belongs(alias: str) -> str:
     """Whether a scalar or a navigation goes into the order of its assignment."""
-    return f"""(
+    return f"""c.change_type <> 'Deleted' AND (
         {alias}.provisioning_state = {ProvisioningState.PENDING:d}
         OR c.change_type = 'Added'
             AND {alias}.provisioning_state NOT IN ({_numbers(_CANNOT_LEAVE)})
@@ -208,7 +213,7 @@ _DECIDED_TABLE = f"""
         END AS withheld
     FROM candidate AS c
     JOIN resource_type AS r ON r.identifier = c.resource_type
-    LEFT JOIN change AS p ON p.assignment = c.assignment AND c.change_type <> 'Deleted'
+    LEFT JOIN change AS p ON p.assignment = c.assignment
     LEFT JOIN in_flight AS f ON f.assignment = c.assignment
     LEFT JOIN owned AS o ON o.resource_type = r.depends_on AND o.owner_id = c.owner_id
     WHERE c.change_type <> 'Modified' OR p.changes IS NOT NULL

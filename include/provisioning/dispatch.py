@@ -179,7 +179,7 @@ class _Dispatch:
     def _exchange(self, waiting: deque[Order]) -> None:
         """Feed the connector and record its answers, until it ends or one order breaks it.
 
-        The order that broke it has its answer then; what it had taken besides goes back in front.
+        The order that broke it has its answer then; what it had taken besides goes with the next round.
         """
         taken = deque[Order]()
         answers = self.fulfiller.fulfil(self._feed(waiting, taken))
@@ -200,7 +200,6 @@ class _Dispatch:
             if taken or waiting:
                 raise DispatchError(f"the connector left {len(taken) + len(waiting)} orders of a batch unanswered")
         finally:
-            waiting.extendleft(reversed(taken))
             if isinstance(answers, Generator):
                 answers.close()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 
 from connectors.contract import OrderResult
 from include.storage.folder import Folder
@@ -32,7 +32,7 @@ class LedgerEntry:
 
     def to_json(self) -> dict[str, object]:
         """The result's fields and ``finished_at``."""
-        return asdict(self.result) | {"finished_at": self.finished_at.isoformat()}
+        return asdict(self.result) | {"finished_at": self.finished_at.astimezone(UTC).isoformat()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, object]) -> LedgerEntry:
@@ -66,7 +66,9 @@ class Ledger:
 
     def send(self, order_id: str, instant: datetime) -> None:
         """Write down that an order is about to be sent."""
-        self.folder.write_json(f"{order_id}{SENT}", {"order_id": order_id, "sent_at": instant.isoformat()})
+        self.folder.write_json(
+            f"{order_id}{SENT}", {"order_id": order_id, "sent_at": instant.astimezone(UTC).isoformat()}
+        )
 
     def record(self, entry: LedgerEntry) -> None:
         """Write down what came of an order, in place of an earlier transient result."""

@@ -67,7 +67,7 @@ def generate_orders(
     for file in needed_files(configuration, connector):
         if not base.exists(file):
             raise PlanError(f"{base.path}/{file} is missing: export the base of connector {connector.identifier} first")
-    with engine(base, orders) as connection:
+    with engine(run) as connection:
         if orders.exists(GENERATION_FILE) and _is_under_way(connection, base, orders, run_id):
             return read_generation(run)
         _clear(orders)

@@ -59,7 +59,7 @@ def read_back_batch(
     }
     content = orders.read_json(released.file)["ProvisioningOrdersList"]
     written = [Order.model_validate(item) for item in content if item["OrderId"] in executed]
-    read_at = now()
+    read_at = now().astimezone(UTC)
     verdicts = _verdicts(reader, written, executed) if written else []
     orders.write_json(f"{batch}.read_back.json", {"batch": batch, "read_at": read_at.isoformat(), "orders": verdicts})
     return ReadBack(batch, len(verdicts), sum(item["verified"] for item in verdicts))

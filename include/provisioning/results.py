@@ -45,7 +45,7 @@ def collect_results(run: Folder, *, recorded_at: datetime) -> Collection:
     """
     generation, orders = read_generation(run), run.child("orders")
     folder = run.child("changes", RESULTS_CHANGES)
-    with engine(run.child("base"), orders, folder) as connection:
+    with engine(run) as connection:
         settle(connection, run, generation, recorded_at.astimezone(UTC).replace(tzinfo=None).isoformat())
         write_changes(connection, run, folder)
         content = report(connection, generation)

@@ -85,7 +85,7 @@ _READ_BACK_COLUMNS = {
 _ASKING = f"""
     CREATE TABLE asking AS
     WITH latest AS (SELECT assignment, max(decided_at) AS decided_at FROM stored_order GROUP BY assignment)
-    SELECT o.order_id, o.assignment, o.change_type, o.changes, o.provisioning_state AS stored_state,
+    SELECT o.order_id, o.assignment, o.change_type, o.changes,
         r.state AS outcome, coalesce(r.key, o.target_key) AS target_key, r.error_class, r.message,
         r.finished_at::TIMESTAMP AS finished_at, b.read_at::TIMESTAMP AS read_at,
         coalesce(b.read_at::TIMESTAMP > r.finished_at::TIMESTAMP AND r.state = 'executed', false) AS is_read,
@@ -104,13 +104,12 @@ _ASKING = f"""
 def _moved(is_verified: str) -> str:
     """SQL for the new state of the row ``s`` that order ``o`` carries.
 
-    A row that has moved on since (unblocked, decided again) stays; an Errored one follows only the order that
-    erred itself and was sent again.
+    A row that has moved on since (unblocked, decided again) stays; an Errored one follows its order when that is
+    sent again.
     """
     return f"""CASE
         WHEN s.provisioning_state = {_EXECUTED} AND s.executed_at = o.finished_at AND {is_verified} THEN {_VERIFIED}
-        WHEN s.provisioning_state <> {_TRANSMITTED}
-            AND NOT (s.provisioning_state = {_ERRORED} AND o.stored_state = {_ERRORED}) THEN s.provisioning_state
+        WHEN s.provisioning_state NOT IN ({_TRANSMITTED}, {_ERRORED}) THEN s.provisioning_state
         WHEN o.outcome = 'errored' THEN {_ERRORED}
         WHEN {is_verified} THEN {_VERIFIED}
         ELSE {_EXECUTED} END::INTEGER"""

@@ -45,7 +45,7 @@ def transmit(run: Folder, *, decision: str | None = None, plan: str | None = Non
         exceeded = "; ".join(str(line) for line in generation.verdict.lines if line.exceeded)
         raise PlanError(f"the orders of {run.path} are blocked and need the decision 'apply': {exceeded}")
     folder = run.child("changes", TRANSMISSION_CHANGES)
-    with engine(run.child("base"), orders, folder) as connection:
+    with engine(run) as connection:
         stored = base_relation(run, "provisioning_order")
         generated = f"read_parquet({literal(orders.file(ORDERS_FILE))})"
         connection.execute(

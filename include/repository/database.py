@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -42,7 +43,7 @@ class Database:
     @property
     def path(self) -> str:
         """The absolute path of the SQLite file."""
-        return str(Path(str(self.url.database)).absolute())
+        return str(Path(str(self.url.database)).resolve())
 
     @contextmanager
     def read(self) -> Iterator[CoreSession]:
@@ -69,11 +70,10 @@ class Database:
 
         A reading one sees a single state of the whole database from its first query on.
         """
-        uri = self.path if self.is_sqlite else self.url.set(drivername="postgresql").render_as_string(False)
         with (
             self.errors(),
             self._only("ADBC"),
-            open_bulk(uri, self.dialect, milliseconds=self._milliseconds, writes=writes) as bulk,
+            open_bulk(self._uri, self.dialect, milliseconds=self._milliseconds, writes=writes) as bulk,
         ):
             yield bulk
 
@@ -108,17 +108,30 @@ class Database:
             raise self._translated(str(error)) from None
 
     def _translated(self, message: str) -> RepositoryError:
-        password = self.url.password
-        if password:
-            message = message.replace(str(password), "***")
+        for secret in self._secrets:
+            message = message.replace(secret, "***")
         where = self.url.render_as_string(hide_password=True)
         if any(sign in message for sign in ("database is locked", "lock timeout", "55P03")):
             return RepositoryLocked(
                 f"{where}: another writer has held the repository for {self.lock_timeout:g} s; try again later"
             )
-        if "no such table" in message or "UndefinedTable" in message or ("relation" in message and "42P01" in message):
+        if "no such table" in message or ("relation" in message and "does not exist" in message):
             return RepositoryError(f"{where}: a table is missing ({message}): migrate the repository first")
         return RepositoryError(f"{where}: {message}")
+
+    @property
+    def _uri(self) -> str:
+        """As ADBC wants it: a path, or a URI of libpq (which takes no space, unlike SQLAlchemy)."""
+        if self.is_sqlite:
+            return self.path
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False).replace(" ", "%20")
+
+    @property
+    def _secrets(self) -> list[str]:
+        """The password, as it is and as URLs write it."""
+        password = str(self.url.password or "")
+        forms = {password, quote(password), quote(password, safe=" +"), quote_plus(password)}
+        return sorted(forms - {""}, key=len, reverse=True)
 
     @property
     def _milliseconds(self) -> int:

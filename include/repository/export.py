@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def _export(source: _Source, item: Item, folder: Folder, file: str, instant: dat
     else:
         query, columns, order = _links(source.schema, item, instant)
     folder.make()
-    part = f"{file}.part"
+    part = f"{file}.{uuid.uuid4().hex}.part"
     with ExitStack() as stack:
         source.duck.register("stored", stack.enter_context(source.bulk.stream(query)))
         stack.callback(source.duck.unregister, "stored")
@@ -73,10 +74,17 @@ def _export(source: _Source, item: Item, folder: Folder, file: str, instant: dat
             COPY (
                 SELECT {", ".join(columns)} FROM stored
                 WHERE {name(query.selected_columns.keys()[0])} <> {SENTINEL} ORDER BY {order}
-            ) TO {literal(folder.file(part))} (FORMAT parquet)
+            ) TO {literal(folder.file(part))} ({_options(item)})
         """).fetchall()
     folder.filesystem.mv(f"{folder.path}/{part}", f"{folder.path}/{file}")
     return int(count)
+
+
+def _options(item: Item) -> str:
+    if isinstance(item, EntityType) and any(entry.type == "double" for entry in item.properties):
+        # DuckDB's dictionary takes -0.0 for 0.0 (1.5.5).
+        return "FORMAT parquet, DICTIONARY_SIZE_LIMIT 0"
+    return "FORMAT parquet"
 
 
 def _resources(schema: Schema, entity: EntityType, instant: datetime | None) -> tuple[sa.Select[Any], list[str], str]:

@@ -153,8 +153,9 @@ def _refuse_other_cases(session: CoreSession, schema: Schema) -> None:
 
 
 def _refuse_case(prefix: str, stored: Iterable[str], wanted: Iterable[str]) -> None:
-    by_lower = {item.lower(): item for item in stored}
-    for item in wanted:
+    by_lower = {item.lower(): item for item in map(str, stored)}
+    # SQLAlchemy's quoted names keep their case even when asked for another.
+    for item in map(str, wanted):
         other = by_lower.get(item.lower(), item)
         if other != item:
             raise SchemaMismatch(f"{prefix}{item}: stored as {prefix}{other}; write it so in the configuration")

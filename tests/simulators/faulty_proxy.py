@@ -25,6 +25,7 @@ class Exchange:
     path: str
     headers: dict[str, str]
     body: bytes
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def query(self) -> dict[str, str]:

@@ -143,6 +143,18 @@ NONE: Resources = MappingProxyType({})
 NO_LINKS: Links = frozenset()
 
 
+def _resource_changes(
+    entity: EntityType, rows: Iterable[dict[str, Any]], wanted: Resources
+) -> Iterable[dict[str, Any]]:
+    stored = {str(row[entity.primary_key.identifier]): row for row in rows}
+    for key in stored.keys() | wanted.keys():
+        old, new = dict(stored.get(key, {})), wanted.get(key)
+        resource_id = old.pop("resource_id", None)
+        command = "insert" if not old else "delete" if new is None else "update"
+        if old != new:
+            yield {"command": command, "key": key, "resource_id": resource_id, "old": old or None, "new": new}
+
+
 @dataclass
 class Store:
     """A repository, and the state that was last loaded into it."""
@@ -164,6 +176,13 @@ class Store:
         folder = self.new_folder()
         self.repository.export_current(item, folder, "rows.parquet")
         return pq.read_table(folder.file("rows.parquet")).to_pylist()
+
+    def base(self) -> dict[str, list[dict[str, Any]]]:
+        """The current rows of everything, as exported."""
+        folder = self.new_folder()
+        self.repository.export_base(folder, "HR", (PERSON, GROUP), (MANAGER, MEMBER))
+        items = (PERSON, GROUP, MANAGER, MEMBER)
+        return {item.identifier: pq.read_table(folder.file(f"{item.identifier}.parquet")).to_pylist() for item in items}
 
     def request(self, folder: Folder, **values: Any) -> LoadRequest:
         """A request for the whole organisation."""
@@ -187,22 +206,14 @@ class Store:
     ) -> Folder:
         """Changes that lead from what is stored to this state."""
         folder = self.new_folder()
+        base = self.base()
         for entity, wanted in ((PERSON, persons), (GROUP, groups)):
-            write_resource_changes(folder, entity, self._resource_changes(entity, wanted))
+            write_resource_changes(folder, entity, _resource_changes(entity, base[entity.identifier], wanted))
         for association, links in ((MANAGER, managers), (MEMBER, members)):
-            there = {(row["key1"], row["key2"]) for row in self.current(association)}
+            there = {(row["key1"], row["key2"]) for row in base[association.identifier]}
             changes = [("delete", *pair) for pair in there - links] + [("insert", *pair) for pair in links - there]
             write_link_changes(folder, association, sorted(changes))
         return folder
-
-    def _resource_changes(self, entity: EntityType, wanted: Resources) -> Iterable[dict[str, Any]]:
-        stored = {str(row[entity.primary_key.identifier]): row for row in self.current(entity)}
-        for key in stored.keys() | wanted.keys():
-            old, new = dict(stored.get(key, {})), wanted.get(key)
-            resource_id = old.pop("resource_id", None)
-            command = "insert" if not old else "delete" if new is None else "update"
-            if old != new:
-                yield {"command": command, "key": key, "resource_id": resource_id, "old": old or None, "new": new}
 
     def load(self, **state: Any) -> LoadResult:
         """Load the changes that lead to this state."""

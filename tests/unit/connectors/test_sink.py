@@ -13,7 +13,7 @@ from connectors.errors import ConfigurationError, InvalidValue
 from connectors.sink import ROWS_PER_BATCH, CsvSink
 from include.storage.engine import engine, literal
 from include.storage.folder import Folder
-from tests.unit.connectors.memory import Files
+from tests.contract.raw import Files
 
 TEXT = st.none() | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
 

@@ -180,6 +180,14 @@ def test_an_empty_list_where_one_is_needed(edit: Edit, mistakes_in: MistakesIn) 
     assert mistakes_in("crm.yaml")[0] == "crm.yaml:5: connections: must not be an empty list"
 
 
+def test_what_follows_from_a_missing_name_is_not_told(edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit("hr.yaml", "      - identifier: employee_id\n        primary_key: true", "      - primary_key: true")
+    edit("hr.yaml", "        unique_key: true", "        primary_key: true")
+    assert mistakes_in("hr.yaml") == [
+        "hr.yaml:23: entity_types[0].properties[0].identifier: missing field 'identifier'"
+    ]
+
+
 def test_every_mistake_of_a_file_is_told_at_once(edit: Edit, mistakes_in: MistakesIn) -> None:
     edit("hr.yaml", "display_name:", "disply_name:")
     edit("hr.yaml", 'complete: "0 2 * * *"', "complete: nightly")

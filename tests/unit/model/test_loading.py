@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.model import loader, names, positions
+from include.model import loader, positions
 from include.model.configuration import Configuration
 from include.model.environment import configuration_folder, project_root, repository_url, storage_url
 from include.model.loader import load_configuration
@@ -136,7 +136,7 @@ def test_valid_files_are_parsed_once_and_never_searched(tmp_path: Path, monkeypa
         return positions.read_document(content)
 
     monkeypatch.setattr("include.model.connector_file.read_document", read)
-    monkeypatch.setattr(names.difflib, "get_close_matches", lambda word, *_, **__: searched.append(word))
+    monkeypatch.setattr("include.model.names.difflib.get_close_matches", lambda word, *_, **__: searched.append(word))
     monkeypatch.setattr(positions.Document, "line", lambda *_: searched.append("line"))
     configuration = loader.load_configuration(folder, settings_model=settings_model)
     assert len(configuration.connectors) == len(parsed) == 20

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from include.model.configuration import Configuration
 from include.model.loader import load_configuration
@@ -204,37 +201,6 @@ def test_a_settings_model_is_asked_for_once_per_package(folder: Path) -> None:
 
     load_configuration(folder, settings_model=models)
     assert asked == ["scim", "csv"]
-
-
-# A text long enough that it cannot stand in a message by chance.
-LETTERS = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
-SECRETS = st.text(LETTERS, min_size=8).map(lambda text: f"§{text}§")
-SETTINGS = st.sampled_from(["password", "separator", "encoding", "columns", "pasword", "path"])
-FIELDS = st.sampled_from(["identifier", "package", "connection_id", "setings", "severity", "type", "column"])
-VALUES = st.one_of(st.text(max_size=8), st.integers(), st.booleans(), st.none(), st.dates(), st.lists(st.text()))
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(secret=SECRETS, where=SETTINGS, fields=st.dictionaries(FIELDS, VALUES))
-@example(secret="§a\u2028b'c\"d§", where="separator", fields={})
-def test_no_message_holds_a_line_end_or_the_value_of_a_setting(
-    secret: str, where: str, fields: dict[str, Any], tmp_path: Path
-) -> None:
-    connection = {
-        "identifier": "A",
-        "package": "csv",
-        **fields,
-        "settings": {"path": "a.csv", "password": secret, where: secret},
-    }
-    document = {"identifier": "HR", "connections": [connection], "entity_types": [{"properties": [fields]}]}
-    (tmp_path / "hr.yaml").write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-    broken = load_configuration(tmp_path, settings_model=settings_model).broken[0]
-    for mistake in broken.mistakes:
-        line = str(mistake)
-        assert secret not in line
-        assert repr(secret)[1:-1] not in line
-        assert line.splitlines() == [line]
-        assert "pydantic" not in line
 
 
 def test_the_repr_of_what_is_wrong_holds_no_secret(edit: Edit, load: Callable[[], Configuration]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pyarrow
+from pyarrow import parquet
 
 from include.model.configuration import (
     DUCKDB_TYPES,
@@ -25,7 +28,6 @@ from include.model.configuration import (
 )
 from include.policy.evaluate import Evaluation, evaluate
 from include.repository.system import SYSTEM_ENTITY_TYPES
-from include.storage.engine import engine, literal, name
 from include.storage.folder import Folder
 
 NOW = datetime(2024, 6, 1, 12, 0, tzinfo=UTC)
@@ -124,6 +126,13 @@ def configuration(*resource_types: ResourceType) -> Configuration:
 
 
 Row = dict[str, Any]
+ARROW_TYPES = {
+    "VARCHAR": pyarrow.string(),
+    "BOOLEAN": pyarrow.bool_(),
+    "INTEGER": pyarrow.int32(),
+    "BIGINT": pyarrow.int64(),
+    "TIMESTAMP": pyarrow.timestamp("us"),
+}
 
 
 @dataclass
@@ -194,7 +203,7 @@ class Organisation:
             target_read_at=target_read_at,
             **options,
         )
-        self._load(run)
+        self._load()
         return self.evaluation
 
     def table(self, entity_type: str) -> dict[str, Row]:
@@ -220,46 +229,42 @@ class Organisation:
 
     def findings(self, kind: str | None = None) -> list[Row]:
         """The findings of the last evaluation."""
-        file = Folder(self.folder.as_uri()).child("changes").file("findings.parquet")
-        with engine() as connection:
-            rows = connection.execute(f"FROM read_parquet({literal(file)})").to_arrow_table().to_pylist()
+        rows = self._changes("findings")
         return [row for row in rows if kind in {None, row["kind"]}]
 
-    def _write(self, run: Folder) -> None:
-        base = run.child("base")
-        base.make()
-        with engine(run) as connection:
-            for entity_type in (PERSON, ORGANIZATION, USER, GROUP, *SYSTEM_ENTITY_TYPES):
-                columns = {"resource_id": "BIGINT"}
-                columns |= {item.identifier: DUCKDB_TYPES[item.type] for item in entity_type.properties}
-                rows = [[row.get(column) for column in columns] for row in self.rows.get(entity_type.identifier, [])]
-                _table(connection, base.file(f"{entity_type.identifier}.parquet"), columns, rows)
-            for item in ASSOCIATIONS:
-                columns = {"key1": "VARCHAR", "key2": "VARCHAR", "resource1_id": "BIGINT", "resource2_id": "BIGINT"}
-                pairs = sorted(self.links.get(item.identifier, set()))
-                rows = [[str(first), str(second), first, second] for first, second in pairs]
-                _table(connection, base.file(f"{item.identifier}.parquet"), columns, rows)
+    def _changes(self, file: str) -> list[Row]:
+        rows: list[Row] = parquet.read_table(self.folder / "changes" / f"{file}.parquet").to_pylist()
+        return rows
 
-    def _load(self, run: Folder) -> None:
+    def _write(self, run: Folder) -> None:
+        run.child("base").make()
+        for entity_type in (PERSON, ORGANIZATION, USER, GROUP, *SYSTEM_ENTITY_TYPES):
+            kinds = {item.identifier: ARROW_TYPES[DUCKDB_TYPES[item.type]] for item in entity_type.properties}
+            self._table(entity_type.identifier, {"resource_id": pyarrow.int64(), **kinds})
+        for item in ASSOCIATIONS:
+            pairs = sorted(self.links.get(item.identifier, set()))
+            self.rows[item.identifier] = [
+                {"key1": str(first), "key2": str(second), "resource1_id": first, "resource2_id": second}
+                for first, second in pairs
+            ]
+            text, number = pyarrow.string(), pyarrow.int64()
+            columns = {"key1": text, "key2": text, "resource1_id": number, "resource2_id": number}
+            self._table(item.identifier, columns)
+
+    def _table(self, identifier: str, columns: Mapping[str, pyarrow.DataType]) -> None:
+        rows = [{column: row.get(column) for column in columns} for row in self.rows.get(identifier, [])]
+        table = pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(list(columns.items())))
+        parquet.write_table(table, self.folder / "base" / f"{identifier}.parquet")
+
+    def _load(self) -> None:
         for entity_type in SYSTEM_ENTITY_TYPES[:3]:
             key = entity_type.primary_key.identifier
-            file = run.child("changes").file(f"{entity_type.identifier}.parquet")
-            with engine() as connection:
-                changes = connection.execute(f"FROM read_parquet({literal(file)})").to_arrow_table().to_pylist()
             rows = {row[key]: row for row in self.rows.get(entity_type.identifier, [])}
-            for change in changes:
+            for change in self._changes(entity_type.identifier):
                 if change["command"] == "delete":
                     del rows[change["key"]]
                 else:
-                    before = rows.get(change["key"], {"resource_id": 5000 + len(rows)})
                     assert (change["command"] == "update") == (change["key"] in rows)
+                    before = rows.get(change["key"], {"resource_id": 5000 + len(rows)})
                     rows[change["key"]] = {**before, **change["new"]}
             self.rows[entity_type.identifier] = list(rows.values())
-
-
-def _table(connection: Any, file: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
-    declared = ", ".join(f"{name(column)} {kind}" for column, kind in columns.items())
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE written ({declared})")
-    if rows:
-        connection.executemany(f"INSERT INTO written VALUES ({', '.join('?' * len(columns))})", rows)
-    connection.execute(f"COPY written TO {literal(file)} (FORMAT parquet)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,13 @@ def empty(tmp_path: Path) -> World:
 @pytest.fixture
 def organisation(empty: World) -> World:
     """Lamarr has no account yet, Hopper's name has changed and she leaves Sales, Turing has left."""
-    lamarr = empty.add("HR_Person", employee_id="A17", last_name='Lamarr "Hedy" \\ é', start_date=datetime(2020, 1, 2))
+    lamarr = empty.add("HR_Person", employee_id="A17", last_name='Lamarr "Hedy" \\ é', start_date="2020-01-02")
     hopper = empty.add("HR_Person", employee_id="A18", last_name="Hopper")
     turing = empty.add("HR_Person", employee_id="A19", last_name="Turing")
     sales = empty.add("CRM_Group", id="g1", display_name="Sales")
     research = empty.add("CRM_Group", id="g2", display_name="Research")
     old = empty.add(
-        "CRM_User", id="u2", user_name="gh", family_name="Hopper", title="", active=True, hired=datetime(2019, 5, 6)
+        "CRM_User", id="u2", user_name="gh", family_name="Hopper", title="", active=True, hired="2019-05-06"
     )
     left = empty.add("CRM_User", id="u3", user_name="at", active=False, level=4)
 

@@ -146,9 +146,8 @@ def test_what_stays_transient_is_errored_and_sent_again_by_a_rerun(creations: Wo
 def test_waits_grow_up_to_their_limit(creations: World) -> None:
     clock, system = Clock(), System(faults={"b": [TransientError("busy")] * 20})
     send(creations, system, clock, tries=6, first_wait=1, longest_wait=4)
-    assert [int(wait - wait % 1) in {low, low + 1} for wait, low in zip(clock.slept, [1, 1, 2, 4, 4, 4], strict=True)]
-    assert max(clock.slept) <= 5
-    assert clock.slept[3] >= 4
+    grown = [1, 1, 2, 4, 4, 4]
+    assert all(least <= wait <= least + 1 for wait, least in zip(clock.slept, grown, strict=True))
 
 
 def test_a_throttled_connector_waits_as_long_as_it_is_asked(creations: World) -> None:
@@ -219,7 +218,7 @@ def test_a_batch_that_was_not_transmitted_is_not_sent(empty: World) -> None:
     generate(empty)
     with pytest.raises(PlanError, match="was not transmitted"):
         send(empty, System())
-    with pytest.raises(PlanError, match="batch nonsense is not in generation.json"):
+    with pytest.raises(PlanError, match=r"batch nonsense is not in generation.json"):
         fulfil_batch(empty.run, "nonsense", System())
 
 

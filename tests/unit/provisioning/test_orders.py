@@ -187,6 +187,14 @@ def test_a_creation_waits_for_what_it_depends_on(empty: World, owned: dict[str, 
     assert len(empty.orders()) == orders
 
 
+def test_a_deletion_asks_for_nothing_else(empty: World) -> None:
+    assignment = account(empty, state=ProvisioningState.PENDING, workflow=WorkflowState.CANCELLATION)
+    empty.scalar(assignment, "title", "Dr")
+    empty.export()
+    generate(empty)
+    assert [order.get("Changes", "none") for order in empty.orders()] == ["none"]
+
+
 def test_a_target_that_was_not_read_yet_is_named_by_its_key(empty: World) -> None:
     owner = empty.add("HR_Person", employee_id="P")
     empty.scalar(empty.assign(owner, state=ProvisioningState.EXECUTED, target_key="new"), "title", "Dr")
@@ -304,7 +312,7 @@ def test_more_than_the_limit_blocks_and_the_decision_sends_exactly_the_same_orde
     assert len(exceeded) == 1
     assert "CRM_User_Nominative: maximum_delete_percent exceeded (31 deleted of 100 stored, limit 30 %)" in exceeded[0]
     assert empty.run.child("orders").read_json("verdict.json")["blocked"] is True
-    with pytest.raises(PlanError, match="need the decision 'apply': .*31 deleted of 100"):
+    with pytest.raises(PlanError, match=r"need the decision 'apply': .*31 deleted of 100"):
         transmit(empty.run)
     with pytest.raises(PlanError, match="need the decision 'apply'"):
         transmit(empty.run, decision="reject")

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from include.model.configuration import (
     DUCKDB_TYPES,
     Association,
@@ -25,6 +23,7 @@ from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.orders import generate_orders
 from include.provisioning.plan import Generation
 from include.repository.system import SYSTEM_ENTITY_TYPES
+from include.storage.engine import engine
 from include.storage.folder import Folder, run_folder
 
 DECIDED_AT = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -165,8 +164,7 @@ class World:
     def export(self) -> None:
         base = self.run.child("base")
         base.make()
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with engine(base) as connection:
             for entity in ENTITIES.values():
                 columns = ["resource_id BIGINT"]
                 columns += [f'"{item.identifier}" {DUCKDB_TYPES[item.type]}' for item in entity.properties]
@@ -188,8 +186,7 @@ class World:
             key = entity.primary_key.identifier
             rows = {row[key]: row for row in self.rows.get(entity.identifier, [])}
             path = changes.file(f"{entity.identifier}.parquet")
-            with duckdb.connect() as connection:
-                connection.execute("SET TimeZone = 'UTC'")
+            with engine(changes) as connection:
                 found = connection.execute(f"SELECT command, key, resource_id, new FROM '{path}'").fetchall()
             for command, identifier, resource_id, new in found:
                 if command == "insert":

@@ -25,9 +25,9 @@ from connectors.contract import (
 )
 from connectors.scim.connector import ScimConnector
 from connectors.scim.settings import ScimSettings
+from tests.contract.raw import Files
 from tests.servers.scim import ScimServer
 from tests.simulators.faulty_proxy import FaultyProxy, faulty_proxy
-from tests.unit.connectors.memory import Files
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"

@@ -370,9 +370,7 @@ class TestBatch:
             fulfil(connect(proxy.url), *(order("Modified", {"title": "x"}, key) for key in keys))
         assert proxy.count("PATCH", "/Users/") == 1
 
-    def test_a_server_that_is_down_stops_the_batch(
-        self, connect: Connect, service: Service, proxy: FaultyProxy
-    ) -> None:
+    def test_a_server_that_is_down_stops_the_batch(self, connect: Connect, proxy: FaultyProxy) -> None:
         results = connect(proxy.url, max_retries=1).fulfil(
             [order("Added", ADA), order("Added", {**ADA, "user_name": "bob", "external_id": "B"})]
         )

@@ -30,7 +30,7 @@ from connectors.errors import (
 )
 from connectors.files.csv import CsvConnector, CsvSettings
 from connectors.registry import build
-from tests.unit.connectors.memory import Files
+from tests.contract.raw import Files
 
 
 def connector(folder: Path, *columns: str, extra: dict[str, Any] | None = None, **settings: Any) -> CsvConnector:
