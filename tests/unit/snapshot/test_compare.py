@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -214,3 +215,47 @@ def test_no_key_that_stands_in_the_export_is_ever_deleted(
     seen = {key for key, _ in rows}
     usable = any(len({age for other, age in rows if other == key}) == 1 and age != "old" for key, age in rows)
     assert deleted == (set(stored) - seen if readable and (usable or not stored) else set())
+
+
+CELLS = st.sampled_from([None, "", "x", "NULL_NULL"])
+COMMANDS = st.tuples(st.sampled_from(["insert", "update", "delete", "merge"]), KEYS, CELLS, CELLS)
+
+
+def carried_out(stored: dict[str, tuple[str | None, ...]], commands: list[tuple[str | None, ...]]) -> dict[str, Any]:
+    """The rows after the commands, one after the other."""
+    rows: dict[str, Any] = dict(stored)
+    for command, key, *cells in commands:
+        assert key is not None
+        if command == "delete":
+            rows.pop(key, None)
+        elif command == "merge":
+            old = rows.get(key, (None, None))
+            rows[key] = tuple(
+                None if cell == "NULL_NULL" else (cell or kept) for cell, kept in zip(cells, old, strict=True)
+            )
+        else:
+            rows[key] = tuple(cells)
+    return rows
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stored=st.dictionaries(KEYS, st.tuples(CELLS, CELLS)), commands=st.lists(COMMANDS, max_size=10))
+def test_commands_at_once_end_where_commands_one_by_one_end(
+    tmp_path: Path, stored: dict[str, tuple[str | None, ...]], commands: list[tuple[str | None, ...]]
+) -> None:
+    plain = EntityType(
+        identifier="T",
+        connection_table="t",
+        properties=(Property(identifier="id", primary_key=True), Property(identifier="v"), Property(identifier="w")),
+    )
+    world = World.at(tmp_path / "run", connector(plain))
+    world.store(plain, *((key, *row) for key, row in sorted(stored.items())))
+    world.export("t", ("command", "id", "v", "w"), commands, command=True)
+    world.compare("incremental")
+    rows: dict[str, Any] = dict(stored)
+    for command, key, *_, new in world.rows("changes/T.parquet"):
+        if command == "delete":
+            del rows[key]
+        else:
+            rows[key] = (new["v"], new["w"])
+    assert rows == carried_out(stored, commands)
