@@ -207,7 +207,10 @@ class Reader(Protocol):
         """
 
     def read_links(self, table: str, column: str, keys: Sequence[str]) -> Collection[tuple[str, str]]:
-        """The rows of a pair table whose ``column`` holds one of the keys, as they stand now."""
+        """The rows of a pair table whose ``column`` holds one of the keys, as they stand now.
+
+        Each is the pair in the order of the table's columns as they are exported.
+        """
 
 
 @runtime_checkable

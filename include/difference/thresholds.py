@@ -53,6 +53,8 @@ class LimitLine:
 
     def __str__(self) -> str:
         """The line that an operator reads."""
+        if self.level == "table":
+            return f"table {self.name}: the export is not complete ({self.note})"
         figures = self.note or f"found {self.found:g}, limit {self.value:g}"
         verdict = "exceeded" if self.exceeded else "respected"
         return f"{self.level} {self.name}: {self.limit} {verdict} ({figures})"

@@ -1,9 +1,11 @@
 """The configuration of one connector, as an integrator writes it in YAML.
 
 Names are those of the re-implemented product in snake_case (``reference/engine.md`` section 1).
-Every model refuses unknown fields and is frozen. Rules that cross models (a column that no table
-has, an association to an unknown entity type, an expression that does not bind) are checked by
-``include.model.checks``, which knows the position of every field in its file.
+Every model refuses unknown fields and is frozen. Rules that one model cannot see (an association to
+an unknown entity type, two primary keys, a secret among settings) are checked by
+``include.model.loader``, which knows the line of every field in its file.
+
+Attribute docstrings are what editors show beside a field (``include.model.schema``).
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 CONNECTION_IDENTIFIER = r"^[A-Za-z][A-Za-z0-9.\-]*$"
+CONNECTION_TABLE = r"""^[^<>:"/\\|?*\x00-\x1f]+$"""
 MAXIMUM_PERCENT = 100
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=63)]
 ConnectionIdentifier = Annotated[str, Field(pattern=CONNECTION_IDENTIFIER, max_length=442)]
-Count = Annotated[int, Field(ge=0)]
-Percent = Annotated[float, Field(ge=0, le=MAXIMUM_PERCENT)]
+ConnectionTable = Annotated[str, Field(pattern=CONNECTION_TABLE)]
+Text = Annotated[str, Field(min_length=1)]
+# Strict: YAML reads "yes" as true, and true would count as 1.
+Count = Annotated[int, Field(ge=0, strict=True)]
+Percent = Annotated[float, Field(ge=0, le=MAXIMUM_PERCENT, strict=True)]
 PropertyType = Literal[
     "string", "bytes", "int32", "int64", "datetime", "bool", "guid", "double", "binary", "byte", "int16"
 ]
@@ -43,7 +49,7 @@ DUCKDB_TYPES: dict[PropertyType, str] = {
 class Model(BaseModel):
     """Base of every configuration model: frozen, and closed to unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ResourceThresholds(Model):
@@ -82,53 +88,57 @@ class ConnectorThresholds(Model):
 
 
 class Schedules(Model):
-    """Cron expressions (UTC), or null to run only when asked."""
+    """When the connector runs by itself; without an expression it runs only when asked."""
 
     complete: str | None = None
+    """Cron expression of five fields, in UTC, or a preset such as @daily."""
     incremental: str | None = None
+    """Cron expression of five fields, in UTC, or a preset such as @hourly."""
 
 
 class Connection(Model):
-    """One technical access to the managed system: a package, its settings, and an Airflow Connection.
-
-    ``connection_id`` names the Airflow Connection that holds address and credentials; secrets never
-    stand in ``settings``. ``settings`` is typed by the package's own ``Settings`` model.
-    """
+    """One technical access to the managed system: a package, its settings, and an Airflow Connection."""
 
     identifier: ConnectionIdentifier
-    package: str
+    """Unique in the connector, whatever the case; begins the name of every table it exports."""
+    package: Text
+    """The technology, e.g. csv, sql, scim."""
     connection_id: str | None = None
+    """The Airflow Connection that holds address and credentials."""
     settings: dict[str, Any] = {}
+    """What the package needs beyond address and credentials; a secret never stands here."""
 
 
 class Expectation(Model):
-    """One expectation of an integrator, run by Great Expectations on the clean table.
+    """One expectation of an integrator, run by Great Expectations on the clean table."""
 
-    ``expectation`` is the Great Expectations type in snake_case
-    (``expect_column_values_to_be_in_set``), ``arguments`` its keyword arguments.
-    """
-
-    expectation: str
+    expectation: Text
+    """The type in snake_case, e.g. expect_column_values_to_be_in_set."""
     arguments: dict[str, Any] = {}
+    """Its keyword arguments."""
     severity: Severity = "warning"
+    """A critical failure stops the run before anything is compared; a warning is kept with the snapshot."""
 
 
 class Property(Model):
-    """One property of an entity type and the column of the connection table that feeds it.
-
-    ``format`` is a strptime pattern for ``datetime`` (default ISO 8601); ``max_length`` counts
-    characters. ``column`` defaults to the identifier.
-    """
+    """One property of an entity type and the column of the connection table that feeds it."""
 
     identifier: Identifier
     type: PropertyType = "string"
-    column: str | None = None
-    format: str | None = None
+    column: Text | None = None
+    """The column of the connection table; the identifier when left out."""
+    format: Text | None = None
+    """For datetime only: a strptime pattern such as %d/%m/%Y; ISO 8601 when left out."""
     primary_key: bool = False
+    """The mapping key: exactly one per entity type, unique and immutable in the source."""
     unique_key: bool = False
-    max_length: Annotated[int, Field(gt=0)] | None = None
+    """Unique in the source, so that associations may use it; at most three per entity type."""
+    max_length: Annotated[int, Field(gt=0, strict=True)] | None = None
+    """In characters; a longer value is rejected."""
     allowed_values: tuple[str, ...] | None = None
+    """Any other value is rejected."""
     severity: Severity = "warning"
+    """What a value that breaks these rules is: a warning, or critical for the whole run."""
 
     @property
     def source_column(self) -> str:
@@ -141,7 +151,8 @@ class EntityType(Model):
 
     identifier: Identifier
     display_name: str | None = None
-    connection_table: str
+    connection_table: ConnectionTable
+    """<connection>, or <connection>_<suffix>."""
     properties: Annotated[tuple[Property, ...], Field(min_length=1)]
     thresholds: ResourceThresholds = ResourceThresholds()
     expectations: tuple[Expectation, ...] = ()
@@ -157,24 +168,25 @@ class EntityType(Model):
 
 
 class AssociationEnd(Model):
-    """One end: the entity type, the navigation property it gains, and the key its column holds.
-
-    ``column`` holds values of ``key`` (a primary or unique key of the entity type; its primary key by
-    default). ``collection`` says whether one resource of this entity type may have several links.
-    """
+    """One end of an association: an entity type, and the column of the connection table that names its resource."""
 
     entity_type: Identifier
     navigation: Identifier
+    """The name under which this entity type reaches the other end."""
     collection: bool = False
-    column: str
+    """Whether one resource of this entity type may have several links."""
+    column: Text
+    """The column that holds values of the key."""
     key: Identifier | None = None
+    """A primary or unique key of the entity type; its primary key when left out."""
 
 
 class Association(Model):
     """A link between two entity types, one row per pair in a connection table (engine.md 1.5, 1.6)."""
 
     identifier: Identifier
-    connection_table: str
+    connection_table: ConnectionTable
+    """<connection>, or <connection>_<suffix>."""
     end1: AssociationEnd
     end2: AssociationEnd
     thresholds: LinkThresholds = LinkThresholds()
@@ -183,38 +195,36 @@ class Association(Model):
 class TypeRule(Model):
     """Who gets a resource of the type: a boolean expression over the source entity type."""
 
-    condition: str = "true"
+    condition: Text = "true"
 
 
 class CorrelationRule(Model):
     """A resource belongs to the owner whose source expression equals its target expression."""
 
-    source_expression: str
-    target_expression: str
-    confidence: Annotated[int, Field(ge=0, le=150)] = 100
+    source_expression: Text
+    target_expression: Text
+    confidence: Annotated[int, Field(ge=0, le=150, strict=True)] = 100
+    """From 100 on the match is automatic; below, it is proposed for review. The highest is tried first."""
 
 
 class ScalarRule(Model):
-    """The value of one target property, as an expression over the source entity type.
-
-    ``is_mapped`` false writes the value at creation only and never compares it (engine.md 1.11).
-    """
+    """The value of one target property, as an expression over the source entity type (engine.md 1.11)."""
 
     property: Identifier
-    expression: str
+    expression: Text
     is_mapped: bool = True
+    """False writes the value at creation only, and never compares it."""
 
 
 class NavigationRule(Model):
-    """A fixed link of the target, e.g. membership of a group.
-
-    The linked resource is the one whose ``target_property`` equals ``target_value``.
-    """
+    """A fixed link of the target, e.g. membership of a group."""
 
     navigation: Identifier
     target_property: Identifier
+    """A property of the linked entity type: the linked resource is the one where it equals target_value."""
     target_value: str
-    condition: str = "true"
+    condition: Text = "true"
+    """Whose target gets the link: a boolean expression over the source entity type."""
 
 
 class ProvisioningThresholds(Model):
@@ -234,19 +244,28 @@ class ResourceType(Model):
     identifier: Identifier
     display_name: str | None = None
     source_entity_type: Identifier
+    """Of the owners."""
     target_entity_type: Identifier
+    """Of what they own."""
     connection: ConnectionIdentifier
+    """The connection of this connector that fulfils the orders."""
     allow_add: bool = True
+    """Whether orders may create resources."""
     allow_remove: bool = True
+    """Whether orders may delete resources."""
     block_provisioning: bool = True
+    """Whether every order waits for a review."""
     depends_on: Identifier | None = None
+    """A resource type that the owner must own first, e.g. the account before the mailbox."""
     thresholds: ProvisioningThresholds = ProvisioningThresholds()
-    batch_size: Annotated[int, Field(gt=0, le=1000)] = 200
+    batch_size: Annotated[int, Field(gt=0, le=1000, strict=True)] = 200
+    """Orders that one task carries out."""
     type_rule: TypeRule = TypeRule()
     correlation_rules: tuple[CorrelationRule, ...] = ()
     scalar_rules: tuple[ScalarRule, ...] = ()
     navigation_rules: tuple[NavigationRule, ...] = ()
     arguments: dict[str, str] = {}
+    """Added to every order of the type, by name (engine.md 3.6)."""
 
 
 class Connector(Model):
@@ -254,9 +273,12 @@ class Connector(Model):
 
     identifier: Identifier
     display_name: str | None = None
-    agent: str = "default"
-    pool: str = "default_pool"
+    agent: Text = "default"
+    """The queue of the workers that reach the managed system."""
+    pool: Text = "default_pool"
+    """The Airflow pool whose slots limit what the managed system has to do at once."""
     is_deactivated: bool = False
+    """True switches export and provisioning off."""
     schedules: Schedules = Schedules()
     thresholds: ConnectorThresholds = ConnectorThresholds()
     connections: Annotated[tuple[Connection, ...], Field(min_length=1)]
@@ -303,7 +325,7 @@ class Configuration(Model):
     connectors: tuple[Connector, ...] = ()
     broken: tuple[BrokenConnector, ...] = ()
     version: str = ""
-    """SHA-256 over the files' bytes, in order of name."""
+    """SHA-256 over the files' names and bytes, in order of name."""
     folder: str = ""
 
     def connector(self, identifier: str) -> Connector | None:

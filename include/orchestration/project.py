@@ -42,7 +42,9 @@ def load_project(folder: Path | None = None) -> Configuration:
     """
     folder = folder or configuration_folder()
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: no such configuration folder; set ROLLCALL_CONFIG to the folder of the YAML files")
+        raise NotADirectoryError(
+            f"{folder}: no such configuration folder; set ROLLCALL_CONFIG to the folder of the YAML files"
+        )
     files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
     state = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     return _load(folder, state)

@@ -6,9 +6,9 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from connectors.contract import Mode
 from include.model.configuration import Connector
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 Purpose = Literal["synchronize", "provision"]
 COMMAND_RUN = "command"
+ENDED_STATES = {"loaded", "done"}
+"""A run that came to its end is never opened again: its tasks, cleared, find everything done."""
 
 
 class SkipRun(Exception):
@@ -75,13 +77,14 @@ def _is_dead(run_id: str) -> bool:
 
 
 def _yield_to_other_run(repository: Repository, connector: str, purpose: Purpose, run_id: str) -> None:
-    other = repository.running(connector, purpose, besides=run_id)
+    other_id = repository.running(connector, purpose=purpose, besides=run_id)
+    other = repository.run(other_id) if other_id else None
     if other is None:
         return
-    if _is_dead(other.run_id):
-        repository.close_run(other.run_id, "failed", "the process of this run went away", {})
-        return
-    raise SkipRun(f"{connector}: run {other.run_id} is {other.state}; it must end before another one starts")
+    if not _is_dead(other.run_id):
+        raise SkipRun(f"{connector}: run {other.run_id} is {other.state}; it must end before another one starts")
+    message = "nobody decided; a new run took its place" if other.state == "blocked" else "its process went away"
+    repository.close_run(other.run_id, "failed", message)
 
 
 def _decide_mode(repository: Repository, connector: Connector, requested: Mode) -> tuple[Mode, str | None]:
@@ -105,9 +108,20 @@ def open_run(connector_identifier: str, run_id: str, purpose: Purpose, requested
     _yield_to_other_run(repository, connector.identifier, purpose, run_id)
     known = repository.run(run_id)
     if known is not None:
-        mode, reason = known.mode, known.reason
+        mode, reason = cast("Mode", known.mode), known.message or None
     else:
         mode, reason = _decide_mode(repository, connector, requested_mode)
+    if known is None or known.state not in ENDED_STATES:
+        repository.open_run(
+            RunRecord(
+                run_id=run_id,
+                connector=connector.identifier,
+                purpose=purpose,
+                mode=mode,
+                requested_mode=requested_mode,
+                message=reason or "",
+            )
+        )
     run = Run(
         connector=connector.identifier,
         run_id=run_id,
@@ -117,19 +131,20 @@ def open_run(connector_identifier: str, run_id: str, purpose: Purpose, requested
         reason=reason,
         cookies=repository.cookies(connector.identifier) if mode == "incremental" else {},
     )
-    repository.open_run(
-        RunRecord(
-            run_id=run_id,
-            connector=run.connector,
-            purpose=purpose,
-            mode=run.mode,
-            requested_mode=requested_mode,
-            reason=reason,
-        )
-    )
     run.folder.make()
     logger.info("%s: %s run %s, mode %s%s", run.connector, purpose, run_id, mode, f" ({reason})" if reason else "")
     return run
+
+
+def reopen(run: Run, repository: Repository) -> None:
+    """Open a run again whose tasks were cleared after it had failed or was rejected.
+
+    Raises:
+        RunOverlap: another run of the connector has begun meanwhile.
+    """
+    record = repository.run(run.run_id)
+    if record is not None and record.state in {"failed", "rejected", "skipped"}:
+        repository.open_run(replace(record, state="running", message=run.reason or ""))
 
 
 def close_run(run: Run, outcome: Literal["succeeded", "failed"], message: str | None = None) -> str:
@@ -143,6 +158,6 @@ def close_run(run: Run, outcome: Literal["succeeded", "failed"], message: str | 
     if record is None:
         return "unknown"
     if outcome == "failed" and record.state in {"running", "blocked"}:
-        repository.close_run(run.run_id, "failed", message or "a task of this run failed; see its log", {})
+        repository.close_run(run.run_id, "failed", message or "a task of this run failed; see its log")
         return "failed"
     return record.state

@@ -19,8 +19,8 @@ from include.model.configuration import Association, Configuration, Connector, E
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.orchestration.run import Run, StepFailed
-from include.repository.load import LoadRequest
+from include.orchestration.run import Run, StepFailed, reopen
+from include.repository.repository import LoadRequest, Repository
 from include.snapshot import manifest
 from include.snapshot.compare import compare_snapshot
 from include.snapshot.guard import check_thresholds
@@ -28,6 +28,7 @@ from include.snapshot.prepare import prepare as prepare_tables
 from include.snapshot.validate import validate as validate_tables
 
 logger = logging.getLogger(__name__)
+
 
 def _connector(run: Run) -> tuple[Configuration, Connector]:
     configuration = load_project()
@@ -132,8 +133,8 @@ def guard(run: Run) -> dict[str, Any]:
     verdict = check_thresholds(connector, run.folder, run.mode)
     if verdict.blocked:
         repository = open_repository(configuration)
-        exceeded = "; ".join(line.describe() for line in verdict.lines if line.exceeded)
-        repository.block_run(run.run_id, exceeded)
+        exceeded = "; ".join(str(line) for line in verdict.lines if line.exceeded)
+        repository.close_run(run.run_id, "blocked", exceeded)
         logger.warning("%s: blocked: %s", connector.identifier, exceeded)
     return dict(run.folder.read_json("changes/verdict.json"))
 
@@ -155,23 +156,40 @@ def _decide(run: Run, verdict: Mapping[str, Any], change_set: str, decision: Dec
     return decision
 
 
-def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
+def record_rejection(repository: Repository, run: Run, decision: Decision, shown: Mapping[str, Any]) -> None:
+    """Close a run as rejected, with who said so, why, and what they saw, on the audit trail."""
+    message = f"rejected by {decision.actor}" + (f": {decision.reason}" if decision.reason else "")
+    record = repository.run(run.run_id)
+    if record is not None and record.state != "rejected":
+        repository.record(decision.actor, "reject", run.run_id, {"decision": asdict(decision), **shown})
+    repository.close_run(run.run_id, "rejected", message, actor=decision.actor)
+
+
+def load(run: Run, decision: Decision | None = None, shown: str | None = None) -> dict[str, Any]:
     """Apply the change set in one transaction, move the cookies, and publish the snapshot.
 
     A second call for the same run changes nothing. A rejected run writes nothing but its rejection.
 
+    Args:
+        run: the run.
+        decision: what was said of a blocked run.
+        shown: hash of the change set that the decision is about; any other one is refused.
+
     Raises:
-        StepFailed: blocked and undecided.
+        StepFailed: blocked and undecided, or decided for another change set.
         StaleBase: another run was loaded since this one compared.
     """
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
     verdict = run.folder.read_json("changes/verdict.json")
     changes = run.folder.read_json("changes/changes.json")
+    if shown is not None and shown != changes["sha256"]:
+        raise StepFailed(f"{run.connector}: the changes are not those that were decided on; clear guard to ask again")
     if not manifest.published(run.folder):
+        reopen(run, repository)
         taken = _decide(run, verdict, changes["sha256"], decision)
         if taken is not None and taken.choice == REJECT:
-            repository.reject_run(run.run_id, asdict(taken) | {"change_set": changes["sha256"], "verdict": verdict})
+            record_rejection(repository, run, taken, {"change_set": changes["sha256"], "verdict": verdict})
             logger.warning("%s: rejected by %s; nothing was written", connector.identifier, taken.actor)
             return {"state": "rejected", "by": taken.actor, "reason": taken.reason}
         decision = taken
@@ -193,30 +211,43 @@ def load(run: Run, decision: Decision | None = None) -> dict[str, Any]:
     recorded = repository.snapshot(run.run_id)
     if recorded is not None:
         manifest.publish(run.folder, recorded.manifest)
-    logger.info("%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else "")
+    logger.info(
+        "%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else ""
+    )
     return {"state": "loaded", "load_id": result.load_id} | {
         "entity_types": dict(result.entity_types),
         "associations": dict(result.associations),
     }
 
 
-def _cookies(run: Run, connector: Connector) -> dict[str, str]:
-    reports = {
+def _reports(run: Run, connector: Connector) -> dict[str, dict[str, Any]]:
+    return {
         connection: run.folder.read_json(f"raw/{connection}.report.json")
         for connection in exporting_connections(connector)
     }
+
+
+def _cookies(run: Run, connector: Connector) -> dict[str, str]:
+    reports = _reports(run, connector)
     return {connection: report["cookie"] for connection, report in reports.items() if report["cookie"]}
 
 
 def _manifest(
     run: Run, connector: Connector, configuration: Configuration, previous: Any, changes: Mapping[str, Any]
 ) -> str:
-    return manifest.build_manifest(
+    content: str = manifest.build_manifest(
         connector,
         configuration.version,
         run.folder,
         previous_sha256=previous.sha256 if previous is not None else None,
         counters={"preparation": run.folder.read_json("clean/preparation.json"), "changes": changes},
-        facts={"run_id": run.run_id, "mode": run.mode, "requested_mode": run.requested_mode, "reason": run.reason},
+        facts={
+            "run_id": run.run_id,
+            "mode": run.mode,
+            "requested_mode": run.requested_mode,
+            "reason": run.reason,
+            # The earliest start of an export: what happened in the system after it may not be in here.
+            "read_at": min(report["started_at"] for report in _reports(run, connector).values()),
+        },
     )
-
+    return content

@@ -5,23 +5,90 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Param, TriggerRule, dag, task, teardown
+from airflow.sdk import Param, TriggerRule, dag, task
 
 from include.model.configuration import Connector
 from include.orchestration.connections import exporting_connections
 from include.orchestration.decisions import DECISIONS, REJECT
-from include.orchestration.tasks import APPROVAL_TIME, DEFAULT_ARGUMENTS, repository_asset, step
+from include.orchestration.tasks import (
+    APPROVAL_TIME,
+    DEFAULT_ARGUMENTS,
+    approval_body,
+    close_run,
+    open_run,
+    repository_asset,
+    step,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-APPROVAL_BODY = """{% set verdict = ti.xcom_pull(task_ids='guard', key='verdict') %}
-| limit | of | value | found | |
-| --- | --- | ---: | ---: | --- |
-{% for line in verdict['lines'] %}| {{ line['name'] }} | {{ line['level'] }} | {{ line['limit'] }} | {{ line['found'] }} | {{ '**exceeded**' if line['exceeded'] else '' }} |
-{% endfor %}
-Change set `{{ verdict['change_set'] }}`. Look at the changes with `rollcall show changes --run '{{ run_id }}'`.
-"""
+
+@task
+@step
+def export(connection: str, run: dict[str, Any]) -> dict[str, Any]:
+    """Export one connection, on the connector's agent."""
+    from include.orchestration import synchronize
+    from include.orchestration.run import Run
+
+    return synchronize.export(Run(**run), connection)
+
+
+@task
+@step
+def prepare(run: dict[str, Any]) -> dict[str, Any]:
+    """Clean the export; set aside what cannot be used."""
+    from include.orchestration import synchronize
+    from include.orchestration.run import Run
+
+    return synchronize.prepare(Run(**run))
+
+
+@task
+@step
+def validate(run: dict[str, Any]) -> dict[str, Any]:
+    """Run the expectations."""
+    from include.orchestration import synchronize
+    from include.orchestration.run import Run
+
+    return synchronize.validate(Run(**run))
+
+
+@task
+@step
+def compare(run: dict[str, Any]) -> dict[str, Any]:
+    """Compare the snapshot with the repository."""
+    from include.orchestration import synchronize
+    from include.orchestration.run import Run
+
+    return synchronize.compare(Run(**run))
+
+
+@task.branch
+@step
+def guard(run: dict[str, Any], changes: dict[str, Any], ti: Any = None) -> str:
+    """Check the thresholds, and let a person decide above them."""
+    from include.orchestration import synchronize
+    from include.orchestration.run import Run
+
+    verdict = synchronize.guard(Run(**run)) | {"change_set": changes["sha256"]}
+    ti.xcom_push(key="verdict", value=verdict)
+    return "approve" if verdict["blocked"] else "load"
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+@step
+def load(run: dict[str, Any], ti: Any = None) -> dict[str, Any]:
+    """Apply the changes in one transaction and publish the snapshot."""
+    from include.orchestration import synchronize
+    from include.orchestration.decisions import airflow_decision
+    from include.orchestration.run import Run, SkipRun
+
+    verdict = ti.xcom_pull(task_ids="guard", key="verdict")
+    result = synchronize.load(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")), verdict["change_set"])
+    if result["state"] == "rejected":
+        raise SkipRun(f"rejected by {result['by']}; nothing was written")
+    return result
 
 
 def _documentation(connector: Connector) -> str:
@@ -47,101 +114,26 @@ def synchronize_dag(connector: Connector) -> DAG:
         tags=["rollcall", "synchronize", identifier],
         doc_md=_documentation(connector),
         params={"mode": Param("complete", enum=["complete", "incremental", "initial"])},
-        render_template_as_native_obj=False,
     )
     def synchronize() -> None:
-        @task
-        @step
-        def open_run(run_id: str, params: dict[str, Any]) -> dict[str, Any]:
-            from include.orchestration.run import open_run
-
-            return open_run(identifier, run_id, "synchronize", params["mode"]).to_dict()
-
-        @task(queue=connector.agent, pool=connector.pool, map_index_template="{{ connection }}")
-        @step
-        def export(connection: str, run: dict[str, Any]) -> dict[str, Any]:
-            from include.orchestration.run import Run
-            from include.orchestration.synchronize import export
-
-            return export(Run(**run), connection)
-
-        @task
-        @step
-        def prepare(run: dict[str, Any]) -> dict[str, Any]:
-            from include.orchestration.run import Run
-            from include.orchestration.synchronize import prepare
-
-            return prepare(Run(**run))
-
-        @task
-        @step
-        def validate(run: dict[str, Any]) -> dict[str, Any]:
-            from include.orchestration.run import Run
-            from include.orchestration.synchronize import validate
-
-            return validate(Run(**run))
-
-        @task
-        @step
-        def compare(run: dict[str, Any]) -> dict[str, Any]:
-            from include.orchestration.run import Run
-            from include.orchestration.synchronize import compare
-
-            return compare(Run(**run))
-
-        @task.branch
-        @step
-        def guard(run: dict[str, Any], changes: dict[str, Any], ti: Any = None) -> str:
-            from include.orchestration.run import Run
-            from include.orchestration.synchronize import guard
-
-            verdict = guard(Run(**run)) | {"change_set": changes["sha256"]}
-            ti.xcom_push(key="verdict", value=verdict)
-            return "approve" if verdict["blocked"] else "load"
-
+        opened: Any = open_run(identifier, "synchronize")
+        on_agent = export.override(queue=connector.agent, pool=connector.pool)
+        exported = on_agent.partial(run=opened).expand(connection=exporting_connections(connector))
+        compared: Any = compare(opened)
+        exported >> prepare(opened) >> validate(opened) >> compared
         approve = HITLOperator(
             task_id="approve",
-            subject=f"{identifier}: changes above the thresholds",
-            body=APPROVAL_BODY,
+            subject=f"{identifier}: changes above the thresholds "
+            "({{ ti.xcom_pull(task_ids='guard', key='verdict')['change_set'][:12] }})",
+            body=approval_body("guard", "changes"),
             options=list(DECISIONS),
             defaults=[REJECT],
             params={"reason": Param("", type="string", title="Why")},
             response_timeout=APPROVAL_TIME,
         )
-
-        @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, outlets=[repository_asset(identifier)])
-        @step
-        def load(run: dict[str, Any], ti: Any = None) -> dict[str, Any]:
-            from include.orchestration.decisions import airflow_decision
-            from include.orchestration.run import Run, SkipRun
-            from include.orchestration.synchronize import load
-
-            result = load(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")))
-            if result["state"] == "rejected":
-                ti.xcom_push(key="return_value", value=result)
-                raise SkipRun(f"rejected by {result['by']}; nothing was written")
-            return result
-
-        @teardown
-        @step
-        def close_run(run: dict[str, Any], ti: Any = None) -> str:
-            from include.orchestration.decisions import outcome_of
-            from include.orchestration.run import Run, close_run
-
-            return close_run(Run(**run), outcome_of(ti))
-
-        opened = open_run()
-        exported = export.partial(run=opened).expand(connection=exporting_connections(connector))
-        prepared = prepare(opened)
-        validated = validate(opened)
-        compared = compare(opened)
-        guarded = guard(opened, compared)
-        loaded = load(opened)
-        closed = close_run(opened)
-        exported >> prepared >> validated >> compared
-        guarded >> [approve, loaded]
-        approve >> loaded >> closed
-        closed.operator.as_teardown(setups=opened.operator)
+        loaded = load.override(outlets=[repository_asset(identifier)])(opened)
+        guard(opened, compared) >> [approve, loaded]
+        approve >> loaded >> close_run(opened).as_teardown()
 
     built: DAG = synchronize()
     return built

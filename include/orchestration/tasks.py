@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from connectors.errors import TransientError
-from include.orchestration.run import SkipRun
+from include.orchestration.run import SkipRun, StepFailed
 
 logger = logging.getLogger(__name__)
 
@@ -55,3 +55,50 @@ def step(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]
             raise AirflowFailException(f"{type(error).__name__}: {error}") from None
 
     return wrapped
+
+
+@task
+@step
+def open_run(
+    connector: str, purpose: str, run_id: str | None = None, params: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Open the run; Airflow fills in its run id and its parameters."""
+    from include.orchestration import provision, run
+
+    if run_id is None:
+        raise StepFailed(f"{connector}: Airflow gave the task no run id")
+
+    if purpose == "provision":
+        return provision.open_run(connector, run_id).to_dict()
+    mode = (params or {}).get("mode", "complete")
+    return run.open_run(connector, run_id, "synchronize", mode).to_dict()
+
+
+@task
+@step
+def close_run(run: dict[str, Any] | None, ti: Any = None) -> str:
+    """Give the run its final state, whatever became of its tasks."""
+    from include.orchestration import run as runs
+    from include.orchestration.decisions import outcome_of
+
+    if run is None:
+        raise SkipRun("the run was not opened")
+    return runs.close_run(runs.Run(**run), outcome_of(ti))
+
+
+def approval_body(task_id: str, kind: str) -> str:
+    """Markdown of a blocked run's approval: each limit, its value and the number found.
+
+    Args:
+        task_id: the task that pushed the verdict as XCom ``verdict``.
+        kind: what ``rollcall show`` lists of the run (changes, orders).
+    """
+    return (
+        f"{{% set verdict = ti.xcom_pull(task_ids='{task_id}', key='verdict') %}}"
+        "| limit | of | value | found | |\n| --- | --- | ---: | ---: | --- |\n"
+        "{% for line in verdict['lines'] %}"
+        "| {{ line['limit'] }} | {{ line['level'] }} {{ line['name'] }} | {{ line['value'] }} | {{ line['found'] }} "
+        "| {{ '**exceeded** ' if line['exceeded'] else '' }}{{ line['note'] }} |\n"
+        "{% endfor %}\n"
+        f"Look at them with `rollcall show {kind} --run '{{{{ run_id }}}}'`."
+    )

@@ -37,9 +37,9 @@ def engine(*folders: Folder) -> Iterator[duckdb.DuckDBPyConnection]:
         )
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            for folder in folders:
-                if not folder.is_local:
-                    connection.register_filesystem(folder.filesystem)
+            remote = {id(folder.filesystem): folder.filesystem for folder in folders if not folder.is_local}
+            for filesystem in remote.values():
+                connection.register_filesystem(filesystem)
             yield connection
         finally:
             connection.close()

@@ -39,8 +39,8 @@ class ScimServer:
 
 
 @contextmanager
-def scim_server() -> Iterator[ScimServer]:
-    """Run a SCIM server; its resources go away with it."""
+def scim_server(*options: str) -> Iterator[ScimServer]:
+    """Run a SCIM server, with further command-line options; its resources go away with it."""
     server = ScimServer(free_port())
     command = [
         str(Path(sys.executable).with_name("scim2-server")),
@@ -48,6 +48,7 @@ def scim_server() -> Iterator[ScimServer]:
         f"--port={server.port}",
         f"--bearer-token={TOKEN}",
         "--dynamic-tenants",
+        *options,
     ]
 
     def ready() -> None:

@@ -1,0 +1,1 @@
+"""Measurements of Rollcall beside its peers: ``make bench [AREA=...]``."""

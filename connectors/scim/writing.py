@@ -1,0 +1,171 @@
+"""Writing single resources: create, change, delete, members; with the ways around what a server lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from connectors.errors import ConnectorError, InvalidValue
+from connectors.scim.answers import NOT_OFFERED, Answer, page_of
+from connectors.scim.client import ScimClient
+from connectors.scim.discovery import Resource, Service
+from connectors.scim.orders import GroupChange, Write
+from connectors.scim.payload import (
+    Changes,
+    changed,
+    creation,
+    member_operations,
+    needs_current,
+    operations,
+    patch,
+    quoted,
+    with_members,
+)
+from connectors.scim.values import member_of
+
+VERSION_TRIES = 3
+"""How often a change is worked out anew when somebody else changes the object in between."""
+
+PUT_MAY_HELP = frozenset({"", "invalidpath", "invalidsyntax", "notarget"})
+"""Error types, without case, after which the same change may pass as a replacement."""
+
+State = Mapping[str, Any]
+
+
+class Writer:
+    """Writes resources of one service provider."""
+
+    def __init__(self, client: ScimClient, service: Service) -> None:
+        self._client = client
+        self._patch = service.patch
+
+    def find(self, write: Write) -> str | None:
+        """The id of the object that an addition is about, where it is there already.
+
+        Raises:
+            InvalidValue: several objects answer to it, or the server takes none of the filters.
+        """
+        refused: list[Answer] = []
+        identity = write.identity()
+        for name, value in identity:
+            query = {"filter": f"{name} eq {quoted(value)}"}
+            answer = self._client.get(f"look for {write.resource.name} by {name}", write.resource.name, query=query)
+            if not answer.ok:
+                if not answer.refuses_query:
+                    raise answer.failure()
+                refused.append(answer)
+                continue
+            meant = {str(one.get("id")) for one in page_of(answer).resources if one.get("id") and write.is_meant(one)}
+            if len(meant) > 1:
+                raise InvalidValue(f"{answer.operation}: {len(meant)} objects have this {name}; make it unique first")
+            if meant:
+                return meant.pop()
+        if refused and len(refused) == len(identity):
+            raise refused[0].failure()
+        return None
+
+    def create(self, write: Write) -> Answer:
+        """POST once; a lost answer raises ``ConnectionFailed`` and the object may be there."""
+        names = "' '".join(value for _, value in write.identity())
+        body = creation(write.resource.schema, write.changes)
+        operation = f"create {write.resource.name} '{names}'"
+        return self._client.request("POST", operation, (write.resource.name,), body=body, repeatable=False)
+
+    def change(self, resource: Resource, key: str, changes: Changes) -> None:
+        """Change attributes of one object.
+
+        Raises:
+            ConnectorError: ``ObjectMissing`` where there is no such object, or what the server says.
+        """
+        if not changes:
+            return
+        answer = self._patched(resource, key, changes) if self._patch else None
+        if answer is None or self._put_instead(answer):
+            answer = self._rewritten(resource, key, lambda current: changed(current, changes))
+        if not answer.ok:
+            raise answer.failure()
+
+    def delete(self, resource: Resource, key: str) -> None:
+        """Delete one object; one that is gone already is fine."""
+        answer = self._client.request("DELETE", f"delete {resource.name} '{key}'", (resource.name, key))
+        if not answer.ok and answer.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+            raise answer.failure()
+
+    def change_members(self, change: GroupChange) -> None:
+        """Add members to a group, then remove some; members already there or already gone are fine."""
+        portions = list(member_operations(change.additions, change.removals)) if self._patch else [[]]
+        for portion in portions:
+            answer = self._send_members(change, portion) if self._patch else None
+            if answer is None or self._put_instead(answer):
+                answer = self._rewritten(
+                    change.groups, change.group, lambda group: with_members(group, change.additions, change.removals)
+                )
+            if self._nothing_to_remove(answer, change):
+                return
+            if not answer.ok:
+                raise answer.failure()
+
+    def _send_members(self, change: GroupChange, portion: list[dict[str, Any]]) -> Answer:
+        operation = f"change members of {change.groups.name} '{change.group}'"
+        return self._client.request("PATCH", operation, (change.groups.name, change.group), body=patch(portion))
+
+    @staticmethod
+    def _nothing_to_remove(answer: Answer, change: GroupChange) -> bool:
+        return answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and not change.additions
+
+    def _patched(self, resource: Resource, key: str, changes: Changes) -> Answer:
+        operation = f"change {resource.name} '{key}'"
+        if not needs_current(changes):
+            body = patch(operations(changes, {}))
+            return self._client.request("PATCH", operation, (resource.name, key), body=body)
+
+        def send(current: State, etag: str | None) -> Answer | None:
+            found = operations(changes, current)
+            if not found:
+                return None
+            return self._client.request("PATCH", operation, (resource.name, key), body=patch(found), etag=etag)
+
+        return self._on_current(resource, key, send)
+
+    def _rewritten(self, resource: Resource, key: str, change: Callable[[State], dict[str, Any]]) -> Answer:
+        """GET, change, PUT: only over the version that was read, where the server tells versions."""
+
+        def send(current: State, etag: str | None) -> Answer | None:
+            future = change(current)
+            if future == current:
+                return None
+            return self._client.request(
+                "PUT", f"replace {resource.name} '{key}'", (resource.name, key), body=future, etag=etag
+            )
+
+        return self._on_current(resource, key, send)
+
+    def _on_current(self, resource: Resource, key: str, send: Callable[[State, str | None], Answer | None]) -> Answer:
+        """Read the object and send what follows from it, anew when its version moved on meanwhile."""
+        answer = None
+        for _ in range(VERSION_TRIES):
+            current = self._client.get(f"read {resource.name} '{key}'", resource.name, key)
+            if not current.ok:
+                return current
+            answer = send(current.body, current.etag or self._version(current.body))
+            if answer is None:
+                return current
+            if answer.status != HTTPStatus.PRECONDITION_FAILED:
+                return answer
+        if answer is None:
+            raise ConnectorError(f"change {resource.name} '{key}': no try was made")
+        return answer
+
+    @staticmethod
+    def _version(document: State) -> str | None:
+        meta = member_of(document, "meta")
+        version = member_of(meta, "version") if isinstance(meta, Mapping) else None
+        return version if isinstance(version, str) else None
+
+    def _put_instead(self, answer: Answer) -> bool:
+        """Whether to replace the object since the server does not take this PATCH."""
+        if answer.status in NOT_OFFERED:
+            self._patch = False
+            return True
+        return answer.status == HTTPStatus.BAD_REQUEST and answer.error_type.casefold() in PUT_MAY_HELP

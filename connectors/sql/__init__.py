@@ -1,0 +1,1 @@
+"""Databases: queries or tables, through SQLAlchemy dialects or any ODBC driver."""

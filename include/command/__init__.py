@@ -1,0 +1,1 @@
+"""The ``rollcall`` command: each verb a few lines over a step or a read model."""

@@ -1,0 +1,214 @@
+"""The verbs of ``rollcall``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from include.command import tables
+from include.command.console import console, fail, stop_on_error
+
+application = typer.Typer(
+    help="Rollcall: synchronize managed systems into the identity repository, and provision them back.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+show = typer.Typer(help="Look at runs and at what they did.", no_args_is_help=True)
+application.add_typer(show, name="show")
+
+
+class RunMode(StrEnum):
+    """Modes of a synchronization."""
+
+    complete = "complete"
+    incremental = "incremental"
+    initial = "initial"
+
+
+ConnectorArgument = Annotated[str, typer.Argument(metavar="CONNECTOR", help="identifier of the connector")]
+RunOption = Annotated[str | None, typer.Option("--run", help="run id; the last run of the connector by default")]
+Approve = Annotated[bool, typer.Option("--approve", help="apply a run that is above its thresholds")]
+KeepDeletions = Annotated[bool, typer.Option("--no-deletions", help="with --approve: apply all but deletions")]
+Reject = Annotated[bool, typer.Option("--reject", help="reject a run that is above its thresholds")]
+Reason = Annotated[str, typer.Option("--reason", help="why, for the record")]
+
+
+@application.command()
+@stop_on_error
+def check() -> None:
+    """Check every file of the configuration; each mistake is one line."""
+    from include.orchestration.project import load_project
+
+    configuration = load_project()
+    tables.print_configuration(configuration)
+    if configuration.broken:
+        raise typer.Exit(1)
+
+
+@application.command("check-connection")
+@stop_on_error
+def check_connection(
+    connector: ConnectorArgument,
+    connection: Annotated[str | None, typer.Argument(help="one connection; all of the connector by default")] = None,
+) -> None:
+    """Check that the connector's connections work."""
+    from include.orchestration.check import check_connections
+
+    if not tables.print_checks(check_connections(connector, connection)):
+        raise typer.Exit(1)
+
+
+@application.command()
+@stop_on_error
+def synchronize(
+    connector: ConnectorArgument,
+    *,
+    mode: Annotated[RunMode, typer.Option(help="what to read")] = RunMode.complete,
+    approve: Approve = False,
+    no_deletions: KeepDeletions = False,
+    reject: Reject = False,
+    reason: Reason = "",
+) -> None:
+    """Synchronize a connector into the repository, in this process."""
+    from include.command.runs import run_synchronization
+
+    tables.print_synchronization(
+        run_synchronization(connector, mode.value, _answer(approve, no_deletions, reject), reason)
+    )
+
+
+@application.command()
+@stop_on_error
+def provision(
+    connector: ConnectorArgument, approve: Approve = False, reject: Reject = False, reason: Reason = ""
+) -> None:
+    """Provision a connector from the repository, in this process."""
+    from include.command.runs import run_provisioning
+
+    tables.print_provisioning(run_provisioning(connector, _answer(approve, False, reject), reason))
+
+
+@show.command("runs")
+@stop_on_error
+def show_runs(
+    connector: Annotated[str | None, typer.Argument()] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+) -> None:
+    """The last runs, newest first."""
+    tables.print_runs(connector, limit)
+
+
+@show.command("changes")
+@stop_on_error
+def show_changes(
+    connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50
+) -> None:
+    """What a run would change, or changed, in the repository."""
+    tables.print_changes(connector, run, limit)
+
+
+@show.command("rejects")
+@stop_on_error
+def show_rejects(
+    connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50
+) -> None:
+    """The rows that a run set aside, with the reason."""
+    tables.print_rejects(connector, run, limit)
+
+
+@show.command("orders")
+@stop_on_error
+def show_orders(
+    connector: ConnectorArgument, run: RunOption = None, limit: Annotated[int, typer.Option(min=1)] = 50
+) -> None:
+    """The provisioning orders of a connector, newest first."""
+    tables.print_orders(connector, run, limit)
+
+
+@application.command()
+@stop_on_error
+def history(entity_type: Annotated[str, typer.Argument(metavar="ENTITY")], key: str) -> None:
+    """Every version of one resource, with the run that wrote it."""
+    tables.print_history(entity_type, key)
+
+
+@application.command("as-of")
+@stop_on_error
+def as_of(
+    time: Annotated[str, typer.Argument(metavar="TIME", help="ISO 8601; UTC where no offset is given")],
+    entity_type: Annotated[str, typer.Argument(metavar="ENTITY")],
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """An entity type as it was at an instant."""
+    try:
+        instant = datetime.fromisoformat(time)
+    except ValueError:
+        fail(f"'{time}' is not an ISO 8601 instant such as 2026-11-23T08:00:00+01:00")
+    tables.print_as_of(entity_type, instant, limit)
+
+
+@application.command()
+@stop_on_error
+def audit() -> None:
+    """Prove the audit trail: every record's hash, and the chain."""
+    tables.print_audit()
+
+
+@application.command()
+@stop_on_error
+def schema(output: Annotated[Path | None, typer.Option(help="write to a file")] = None) -> None:
+    """The JSON Schema of a connector file, for editors."""
+    import json
+
+    from include.model.schema import json_schema
+
+    text = json.dumps(json_schema(), indent=2) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text)
+
+
+@application.command()
+@stop_on_error
+def up(port: Annotated[int, typer.Option(help="port of Airflow")] = 8080) -> None:
+    """Start a local Airflow with this project's DAGs, until Ctrl-C."""
+    from include.command.up import up as start
+
+    start(port)
+
+
+def _answer(approve: bool, no_deletions: bool, reject: bool) -> str | None:
+    from include.orchestration.decisions import APPLY_ALL, APPLY_WITHOUT_DELETIONS, REJECT
+
+    if approve and reject:
+        fail("--approve and --reject exclude each other")
+    if no_deletions and not approve:
+        fail("--no-deletions goes with --approve")
+    if reject:
+        return REJECT
+    if approve:
+        return APPLY_WITHOUT_DELETIONS if no_deletions else APPLY_ALL
+    return None
+
+
+def main() -> None:
+    """The entry point: a place for Airflow's files, connections from ``airflow_settings.yaml``, one-line errors."""
+    from include.local.settings import connection_environment, settings_file
+    from include.model.environment import project_root
+
+    os.environ.setdefault("AIRFLOW_HOME", str(project_root() / ".airflow"))
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if settings_file().exists():
+        os.environ.update(connection_environment(settings_file()))
+    application()
+
+
+__all__ = ["application", "console", "main"]

@@ -1,0 +1,129 @@
+"""Rules that the models of one connector cannot see alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from include.model.configuration import (
+    Association,
+    Connection,
+    Connector,
+    ConnectorThresholds,
+    EntityType,
+    Model,
+    Property,
+)
+from include.model.connector_file import Finding
+from include.model.mending import PLACEHOLDER
+from include.model.names import suggestion
+from include.model.positions import FieldPath
+
+OWN_COLUMNS = frozenset({"resource_id", "valid_from", "valid_to", "load_id", "command"})
+"""Columns that every table of the repository, or of a run, has beside the properties."""
+MAXIMUM_UNIQUE_KEYS = 3
+CRON_FIELDS = 5
+
+
+def connector_mistakes(connector: Connector) -> Iterator[Finding]:
+    """Everything that can be told from one connector alone."""
+    yield from _schedule_mistakes(connector)
+    yield from _threshold_mistakes(connector)
+    for index, entity_type in enumerate(connector.entity_types):
+        path: FieldPath = ("entity_types", index)
+        yield from _table_mistakes(entity_type.connection_table, connector.connections, path)
+        yield from _key_mistakes(entity_type, (*path, "properties"))
+        for position, item in enumerate(entity_type.properties):
+            yield from _property_mistakes(item, (*path, "properties", position))
+    for index, association in enumerate(connector.associations):
+        yield from _table_mistakes(association.connection_table, connector.connections, ("associations", index))
+
+
+def _schedule_mistakes(connector: Connector) -> Iterator[Finding]:
+    for name in ("complete", "incremental"):
+        expression = getattr(connector.schedules, name)
+        if expression is not None and (mistake := _cron_mistake(expression)):
+            yield ("schedules", name), mistake
+
+
+def _cron_mistake(expression: str) -> str | None:
+    # With Airflow, which reads the expression in the end; imported only where a schedule is set.
+    from croniter import CroniterBadCronError, CroniterBadDateError, croniter
+
+    fields = expression.split()
+    is_preset = len(fields) == 1 and fields[0].startswith("@")
+    # croniter also takes seconds, years and random values ("R").
+    if not is_preset and (len(fields) != CRON_FIELDS or any(field[0] in "rR" for field in fields)):
+        return "not a cron expression: five fields are needed (minute, hour, day, month, weekday)"
+    try:
+        croniter(expression, datetime(2024, 1, 1, tzinfo=UTC)).get_next(datetime)
+    except CroniterBadDateError:
+        return "a cron expression of a date that never comes"
+    except (CroniterBadCronError, ValueError):
+        return "not a cron expression: a field is out of range or unreadable"
+    return None
+
+
+def _table_mistakes(table: str, connections: tuple[Connection, ...], path: FieldPath) -> Iterator[Finding]:
+    names = [connection.identifier for connection in connections]
+    # A connection identifier holds no underscore, so the first one ends it.
+    prefix, underscore, suffix = table.partition("_")
+    if (prefix in names and bool(underscore) == bool(suffix)) or PLACEHOLDER in names:
+        return
+    hint = suggestion(prefix, names)
+    yield (
+        (*path, "connection_table"),
+        f"no connection has a table '{table}': a table is named <connection> or <connection>_<suffix>{hint}",
+    )
+
+
+def _key_mistakes(entity_type: EntityType, path: FieldPath) -> Iterator[Finding]:
+    primary = [index for index, item in enumerate(entity_type.properties) if item.primary_key]
+    unique = [index for index, item in enumerate(entity_type.properties) if item.unique_key]
+    if not primary:
+        yield path, "no primary key: set primary_key: true on exactly one property"
+    for index in primary[1:]:
+        first = entity_type.properties[primary[0]].identifier
+        yield (*path, index, "primary_key"), f"a second primary key: '{first}' is the primary key already"
+    for index in unique[MAXIMUM_UNIQUE_KEYS:]:
+        yield (*path, index, "unique_key"), f"too many unique keys: at most {MAXIMUM_UNIQUE_KEYS} are allowed"
+
+
+def _property_mistakes(item: Property, path: FieldPath) -> Iterator[Finding]:
+    if item.identifier.casefold() in OWN_COLUMNS:
+        yield (*path, "identifier"), f"'{item.identifier}' is a column of the repository: choose another name"
+    if item.format is None:
+        return
+    if item.type != "datetime":
+        yield (*path, "format"), f"type {item.type} takes no format: only datetime does"
+    elif "%" not in item.format:
+        yield (*path, "format"), "not a strptime pattern: write it like %Y-%m-%d %H:%M:%S"
+
+
+def _threshold_mistakes(connector: Connector) -> Iterator[Finding]:
+    """Each action must be guarded by at least one limit (engine.md 2.6)."""
+    for verb in ("deleted", "inserted", "updated"):
+        limits = (f"maximum_{verb}_lines", f"max_percentage_{verb}_lines")
+        yield from _unguarded(f"{verb} resources", connector.thresholds, limits, connector.entity_types, limits)
+    for verb in ("deleted", "inserted"):
+        limits = (f"maximum_{verb}_lines", f"max_percentage_{verb}_lines")
+        link_limits = (f"maximum_link_{verb}_lines", f"max_link_percentage_{verb}_lines")
+        yield from _unguarded(f"{verb} links", connector.thresholds, link_limits, connector.associations, limits)
+
+
+def _unguarded(
+    what: str,
+    overall: ConnectorThresholds,
+    overall_limits: tuple[str, str],
+    items: Sequence[EntityType | Association],
+    item_limits: tuple[str, str],
+) -> Iterator[Finding]:
+    unguarded = [item.identifier for item in items if not _any_on(item.thresholds, item_limits)]
+    if unguarded and not _any_on(overall, overall_limits):
+        count, percentage = overall_limits
+        message = f"nothing limits {what} of {', '.join(unguarded)}: set {count} or {percentage} above 0"
+        yield ("thresholds", count), message
+
+
+def _any_on(thresholds: Model, limits: tuple[str, str]) -> bool:
+    return any(getattr(thresholds, name) > 0 for name in limits)

@@ -1,0 +1,152 @@
+"""Names that one part of the configuration uses and another declares, in this file or another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from include.model.catalogue import Catalogue, has_unreadable_names
+from include.model.configuration import AssociationEnd, Connector, EntityType, ResourceType
+from include.model.connector_file import ConnectorFile, Finding
+from include.model.mending import PLACEHOLDER
+from include.model.names import suggestion
+from include.model.positions import FieldPath
+
+
+def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[Finding]:
+    """Names that nobody declares, and names used for what they are not."""
+    for path, kind, name in _foreign_names(connector):
+        known: Collection[str] = catalogue.entity_types if kind == "entity type" else catalogue.resource_types
+        if name not in known and not has_unreadable_names(connector):
+            yield path, _unknown(kind, name, known) + _unless_unreadable(catalogue)
+    for path, end in _ends(connector):
+        yield from _key_mistakes(end, path, catalogue)
+    for index, resource_type in enumerate(connector.resource_types):
+        path = ("resource_types", index)
+        yield from _connection_mistakes(resource_type, path, connector)
+        yield from _cycle_mistakes(resource_type, path, catalogue)
+        target = catalogue.entity_types.get(resource_type.target_entity_type)
+        if target is not None:
+            yield from _scalar_mistakes(resource_type, path, target[0], catalogue)
+            yield from _navigation_mistakes(resource_type, path, target[0], catalogue)
+
+
+def broken_references(connector: Connector, catalogue: Catalogue, broken: Collection[str]) -> Iterator[Finding]:
+    """Names that this connector uses of one of the broken files."""
+    for path, kind, name in _foreign_names(connector):
+        declared = (catalogue.entity_types if kind == "entity type" else catalogue.resource_types).get(name)
+        if declared and declared[1].name in broken:
+            yield path, _broken(kind, name, declared[1])
+    for index, resource_type in enumerate(connector.resource_types):
+        navigations = catalogue.navigations.get(resource_type.target_entity_type, {})
+        for position, rule in enumerate(resource_type.navigation_rules):
+            used = navigations.get(rule.navigation)
+            if used and used.file.name in broken:
+                path = ("resource_types", index, "navigation_rules", position, "navigation")
+                yield path, _broken("navigation", rule.navigation, used.file)
+
+
+def _broken(kind: str, name: str, file: ConnectorFile) -> str:
+    return f"{kind} '{name}' belongs to connector '{file.identifier}', which is broken: mend {file.name} first"
+
+
+def _unknown(kind: str, name: str, known: Collection[str], of: str = "") -> str:
+    return f"unknown {kind} '{name}'{of}{suggestion(name, [item for item in known if item != PLACEHOLDER])}"
+
+
+def _unless_unreadable(catalogue: Catalogue) -> str:
+    files = catalogue.unreadable
+    return f" (or it stands in {', '.join(files)}, which cannot be read)" if files else ""
+
+
+def _ends(connector: Connector) -> Iterator[tuple[FieldPath, AssociationEnd]]:
+    for index, association in enumerate(connector.associations):
+        yield ("associations", index, "end1"), association.end1
+        yield ("associations", index, "end2"), association.end2
+
+
+def _foreign_names(connector: Connector) -> Iterator[tuple[FieldPath, str, str]]:
+    """Path, kind and name of everything that another file may declare."""
+    for path, end in _ends(connector):
+        yield (*path, "entity_type"), "entity type", end.entity_type
+    for index, resource_type in enumerate(connector.resource_types):
+        path = ("resource_types", index)
+        yield (*path, "source_entity_type"), "entity type", resource_type.source_entity_type
+        yield (*path, "target_entity_type"), "entity type", resource_type.target_entity_type
+        if resource_type.depends_on is not None:
+            yield (*path, "depends_on"), "resource type", resource_type.depends_on
+
+
+def _key_mistakes(end: AssociationEnd, path: FieldPath, catalogue: Catalogue) -> Iterator[Finding]:
+    declared = catalogue.entity_types.get(end.entity_type)
+    if declared is None or end.key is None:
+        return
+    keys = [item.identifier for item in declared[0].properties if item.primary_key or item.unique_key]
+    if end.key in keys:
+        return
+    if declared[0].find(end.key):
+        message = f"'{end.key}' of {end.entity_type} is neither a primary nor a unique key; keys: {', '.join(keys)}"
+        yield (*path, "key"), message
+    else:
+        yield (*path, "key"), _unknown("property", end.key, keys, f" of {end.entity_type}")
+
+
+def _connection_mistakes(resource_type: ResourceType, path: FieldPath, connector: Connector) -> Iterator[Finding]:
+    known = [item.identifier for item in connector.connections]
+    if resource_type.connection not in known and PLACEHOLDER not in known:
+        yield (*path, "connection"), _unknown("connection", resource_type.connection, known)
+
+
+def _cycle_mistakes(resource_type: ResourceType, path: FieldPath, catalogue: Catalogue) -> Iterator[Finding]:
+    chain = [resource_type.identifier]
+    following = resource_type.depends_on
+    while following is not None and following not in chain:
+        chain.append(following)
+        declared = catalogue.resource_types.get(following)
+        following = declared[0].depends_on if declared else None
+    # A chain that runs into a cycle further on is reported where the cycle is.
+    if following == resource_type.identifier:
+        yield (*path, "depends_on"), f"depends on itself: {' -> '.join([*chain, following])}"
+
+
+def _scalar_mistakes(
+    resource_type: ResourceType, path: FieldPath, target: EntityType, catalogue: Catalogue
+) -> Iterator[Finding]:
+    linked = {rule.navigation for rule in resource_type.navigation_rules}
+    navigations = catalogue.navigations.get(target.identifier, {})
+    seen: dict[str, int] = {}
+    for index, rule in enumerate(resource_type.scalar_rules):
+        place: FieldPath = (*path, "scalar_rules", index, "property")
+        first = seen.setdefault(rule.property, index)
+        if rule.property in linked:
+            yield place, f"'{rule.property}' is fed by a navigation rule too: one kind of rule feeds a property"
+        elif rule.property in navigations:
+            yield place, f"'{rule.property}' is a navigation of {target.identifier}: feed it with navigation_rules"
+        elif not target.find(rule.property):
+            names = [item.identifier for item in target.properties]
+            yield place, _unknown("property", rule.property, names, f" of {target.identifier}")
+        elif first != index:
+            yield place, f"a second rule for '{rule.property}': scalar_rules[{first}] feeds it already"
+
+
+def _navigation_mistakes(
+    resource_type: ResourceType, path: FieldPath, target: EntityType, catalogue: Catalogue
+) -> Iterator[Finding]:
+    navigations = catalogue.navigations.get(target.identifier, {})
+    for index, rule in enumerate(resource_type.navigation_rules):
+        place: FieldPath = (*path, "navigation_rules", index)
+        used = navigations.get(rule.navigation)
+        if used is not None:
+            yield from _linked_property_mistakes(rule.target_property, used.linked, place, catalogue)
+        elif target.find(rule.navigation):
+            message = f"'{rule.navigation}' is a property of {target.identifier}: feed it with scalar_rules"
+            yield (*place, "navigation"), message
+        else:
+            message = _unknown("navigation", rule.navigation, navigations, f" of {target.identifier}")
+            yield (*place, "navigation"), message + _unless_unreadable(catalogue)
+
+
+def _linked_property_mistakes(name: str, linked: str, place: FieldPath, catalogue: Catalogue) -> Iterator[Finding]:
+    declared = catalogue.entity_types.get(linked)
+    if declared is not None and not declared[0].find(name):
+        names = [item.identifier for item in declared[0].properties]
+        yield (*place, "target_property"), _unknown("property", name, names, f" of {linked}")

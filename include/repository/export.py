@@ -1,0 +1,125 @@
+"""Stored rows as Parquet: streamed from the database through DuckDB, so that memory stays bounded."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from include.model.configuration import Association, EntityType
+from include.repository.bulk import SENTINEL, Bulk
+from include.repository.columns import restored, restored_columns
+from include.repository.database import Database
+from include.repository.load import last_load
+from include.repository.tables import Schema, Versions, is_current, is_valid_at
+from include.storage.engine import engine, literal, name
+from include.storage.folder import Folder
+
+if TYPE_CHECKING:
+    import duckdb
+
+Item = EntityType | Association
+
+
+def export_base(
+    database: Database,
+    schema: Schema,
+    folder: Folder,
+    connector: str,
+    items: Sequence[Item],
+) -> int:
+    """Write ``<identifier>.parquet`` of every item and, last, ``base.json``; return the connector's last load.
+
+    All of it shows one state of the repository: a load that ends meanwhile is not seen.
+    """
+    with engine(folder) as duck, database.bulk(writes=False) as bulk:
+        load_id = last_load(bulk, connector)
+        for item in items:
+            _export(_Source(bulk, duck, schema), item, folder, f"{item.identifier}.parquet", None)
+    folder.write_json("base.json", {"connector": connector, "load_id": load_id})
+    return load_id
+
+
+def export_one(
+    database: Database, schema: Schema, item: Item, folder: Folder, file: str, *, instant: datetime | None = None
+) -> int:
+    """Write what is current, or what was at an instant (UTC), and return the number of rows."""
+    with engine(folder) as duck, database.bulk(writes=False) as bulk:
+        return _export(_Source(bulk, duck, schema), item, folder, file, instant)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    bulk: Bulk
+    duck: duckdb.DuckDBPyConnection
+    schema: Schema
+
+
+def _export(source: _Source, item: Item, folder: Folder, file: str, instant: datetime | None) -> int:
+    if isinstance(item, EntityType):
+        query, columns, order = _resources(source.schema, item, instant)
+    else:
+        query, columns, order = _links(source.schema, item, instant)
+    folder.make()
+    part = f"{file}.{uuid.uuid4().hex}.part"
+    with ExitStack() as stack:
+        source.duck.register("stored", stack.enter_context(source.bulk.stream(query)))
+        stack.callback(source.duck.unregister, "stored")
+        [(count,)] = source.duck.execute(f"""
+            COPY (
+                SELECT {", ".join(columns)} FROM stored
+                WHERE {name(query.selected_columns.keys()[0])} <> {SENTINEL} ORDER BY {order}
+            ) TO {literal(folder.file(part))} ({_options(item)})
+        """).fetchall()
+    folder.filesystem.mv(f"{folder.path}/{part}", f"{folder.path}/{file}")
+    return int(count)
+
+
+def _options(item: Item) -> str:
+    if isinstance(item, EntityType) and any(entry.type == "double" for entry in item.properties):
+        # DuckDB's dictionary takes -0.0 for 0.0 (1.5.5).
+        return "FORMAT parquet, DICTIONARY_SIZE_LIMIT 0"
+    return "FORMAT parquet"
+
+
+def _resources(schema: Schema, entity: EntityType, instant: datetime | None) -> tuple[sa.Select[Any], list[str], str]:
+    """Query, DuckDB columns and order of an entity type."""
+    table = schema.table(entity)
+    values = [table.c[item.identifier] for item in entity.properties]
+    query = sa.select(table.c.resource_id, *values).where(_at(table, instant))
+    return query, ["resource_id", *restored_columns(entity.properties)], name(entity.primary_key.identifier)
+
+
+def _links(schema: Schema, association: Association, instant: datetime | None) -> tuple[sa.Select[Any], list[str], str]:
+    """Query, DuckDB columns and order of an association: the keys of its ends as text, and their ids."""
+    table = schema.table(association)
+    first, second = schema.ends(association)
+    table1, table2 = sa.alias(schema.table(first), "end1"), sa.alias(schema.table(second), "end2")
+    query = (
+        sa.select(
+            table.c.resource1_id,
+            table.c.resource2_id,
+            table1.c[first.primary_key.identifier].label("key1"),
+            table2.c[second.primary_key.identifier].label("key2"),
+        )
+        .select_from(table)
+        .join(table1, sa.and_(table1.c.resource_id == table.c.resource1_id, _at(table1, instant)))
+        .join(table2, sa.and_(table2.c.resource_id == table.c.resource2_id, _at(table2, instant)))
+        .where(_at(table, instant))
+    )
+    columns = [
+        f"CAST({restored('key1', first.primary_key.type)} AS VARCHAR) AS key1",
+        f"CAST({restored('key2', second.primary_key.type)} AS VARCHAR) AS key2",
+        "resource1_id",
+        "resource2_id",
+    ]
+    return query, columns, "key1, key2"
+
+
+def _at(table: Versions, instant: datetime | None) -> sa.ColumnElement[bool]:
+    return is_current(table) if instant is None else is_valid_at(table, instant)

@@ -1,0 +1,218 @@
+"""Load one run's changes: versions, links, cookies, snapshot and audit entry, in one transaction.
+
+Either all of it is there afterwards or nothing is, and a second call with the same ``load_key`` only
+reads what the first one did.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.model.configuration import Association, EntityType
+from include.repository import audit, snapshots
+from include.repository.bulk import Bulk
+from include.repository.database import Database
+from include.repository.errors import RepositoryError, StaleBase
+from include.repository.instants import now
+from include.repository.ledger import COOKIE, LOAD, RUN
+from include.repository.links import apply_links
+from include.repository.loading import Loading, Stamp
+from include.repository.resources import apply_resources
+from include.repository.runs import OPEN_STATES, PIPELINE
+from include.repository.session import Session, take
+from include.repository.tables import Schema
+from include.storage.engine import engine
+from include.storage.folder import Folder
+
+Counts = dict[str, dict[str, int]]
+TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """What to load.
+
+    Attributes:
+        load_key: names the load for ever; the same key is never loaded twice.
+        changes: the folder of ``<entity type>.parquet`` and ``<association>.parquet``; one that is missing
+            holds no change.
+        base_load: the connector's last load that the changes were computed against; None does not check.
+        skip_deletions: apply all but the deletions of resources and links.
+        cookies: per connection, the position from which the next incremental export reads.
+        manifest: the manifest to publish as this connector's snapshot.
+        actor: who let it through: ``pipeline``, or the person who approved.
+        detail: recorded on the audit trail with the load.
+    """
+
+    load_key: str
+    run_id: str
+    connector: str
+    changes: Folder
+    entity_types: Sequence[EntityType]
+    associations: Sequence[Association]
+    base_load: int | None
+    skip_deletions: bool = False
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    manifest: str | None = None
+    actor: str = PIPELINE
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What was applied. ``associations`` counts the links that ended with their resources too."""
+
+    load_id: int
+    loaded_at: datetime
+    entity_types: Counts
+    associations: Counts
+    already_loaded: bool
+
+
+def load(database: Database, schema: Schema, request: LoadRequest) -> LoadResult:
+    """Apply the changes of a request, exactly once.
+
+    Raises:
+        StaleBase: the repository has moved on since the changes were computed.
+        RepositoryLocked: another load holds the repository for too long.
+        RepositoryError: the changes cannot be read or stored. Nothing is changed in any of these cases.
+    """
+    with engine(request.changes) as duck, database.bulk(writes=True) as bulk:
+        load_id = take(bulk, "load")
+        recorded = find_load(bulk, request.load_key)
+        if recorded:
+            bulk.rollback()
+            return recorded
+        _check_base(bulk, request)
+        stamp = Stamp(load_id, _next_instant(bulk))
+        result = _apply(Loading(bulk, duck, schema, stamp, request.skip_deletions), request)
+        _record(bulk, request, result)
+    return result
+
+
+def last_load(session: Session, connector: str) -> int:
+    """The number of a connector's last load; 0 when there was none."""
+    query = sa.select(LOAD.c.load_id).where(LOAD.c.connector == connector)
+    found = session.rows(query.order_by(LOAD.c.load_id.desc()).limit(1))
+    return int(found[0][0]) if found else 0
+
+
+def find_load(session: Session, load_key: str) -> LoadResult | None:
+    """The recorded result of a load."""
+    query = sa.select(LOAD.c.load_id, LOAD.c.loaded_at, LOAD.c.counters).where(LOAD.c.load_key == load_key)
+    found = session.rows(query)
+    if not found:
+        return None
+    load_id, loaded_at, counters = found[0]
+    return LoadResult(load_id, loaded_at, **json.loads(counters), already_loaded=True)
+
+
+def loads_of(session: Session, run_id: str) -> list[str]:
+    """The keys of a run's loads, in order."""
+    query = sa.select(LOAD.c.load_key).where(LOAD.c.run_id == run_id).order_by(LOAD.c.load_id)
+    return [str(row[0]) for row in session.rows(query)]
+
+
+def cookies(session: Session, connector: str) -> dict[str, str]:
+    """The newest cookie of each connection of a connector."""
+    query = sa.select(COOKIE.c.connection, COOKIE.c.cookie).where(COOKIE.c.connector == connector)
+    return dict(session.rows(query.order_by(COOKIE.c.load_id)))
+
+
+def _check_base(bulk: Bulk, request: LoadRequest) -> None:
+    if request.base_load is None:
+        return
+    last = last_load(bulk, request.connector)
+    if last != request.base_load:
+        raise StaleBase(
+            f"{request.connector}: the repository has moved on since this run compared "
+            f"(load {request.base_load}, now {last}): start a new run"
+        )
+
+
+def _next_instant(bulk: Bulk) -> datetime:
+    """Now, but always later than the last load: versions must never share an instant."""
+    last = bulk.rows(sa.select(LOAD.c.loaded_at).order_by(LOAD.c.load_id.desc()).limit(1))
+    return max(now(), last[0][0] + TICK) if last else now()
+
+
+def _apply(loading: Loading, request: LoadRequest) -> LoadResult:
+    import duckdb as engine_library
+
+    _check_folder(request)
+    entity_types: Counts = {}
+    associations: Counts = {item.identifier: {"inserted": 0, "deleted": 0} for item in request.associations}
+    try:
+        for entity in request.entity_types:
+            entity_types[entity.identifier] = {"inserted": 0, "updated": 0, "deleted": 0}
+            if file := _changes_file(request, entity):
+                counts, closed = apply_resources(loading, entity, file)
+                entity_types[entity.identifier] = counts
+                _add_closed(associations, closed)
+        for association in request.associations:
+            if file := _changes_file(request, association):
+                counts = apply_links(loading, association, file)
+                for what, count in counts.items():
+                    associations[association.identifier][what] += count
+    except engine_library.Error as error:
+        raise RepositoryError(f"{request.changes.url}: the changes cannot be read: {error}") from None
+    stamp = loading.stamp
+    return LoadResult(stamp.load_id, stamp.instant, entity_types, associations, already_loaded=False)
+
+
+def _add_closed(associations: Counts, closed: Counter[str]) -> None:
+    for identifier, count in closed.items():
+        if count:
+            associations.setdefault(identifier, {"inserted": 0, "deleted": 0})["deleted"] += count
+
+
+def _changes_file(request: LoadRequest, item: EntityType | Association) -> str | None:
+    file = f"{item.identifier}.parquet"
+    return request.changes.file(file) if request.changes.exists(file) else None
+
+
+def _check_folder(request: LoadRequest) -> None:
+    """A wrong folder must not read as "no changes"."""
+    items: list[EntityType | Association] = [*request.entity_types, *request.associations]
+    if items and not any(_changes_file(request, item) for item in items):
+        raise RepositoryError(f"{request.changes.url}: no changes of {request.connector} there; compare first")
+
+
+def _record(bulk: Bulk, request: LoadRequest, result: LoadResult) -> None:
+    counters = {"entity_types": result.entity_types, "associations": result.associations}
+    bulk.run(
+        sa.insert(LOAD).values(
+            load_id=result.load_id,
+            load_key=request.load_key,
+            run_id=request.run_id,
+            connector=request.connector,
+            loaded_at=result.loaded_at,
+            actor=request.actor,
+            counters=json.dumps(counters, sort_keys=True),
+        )
+    )
+    for connection, cookie in request.cookies.items():
+        key = {"connector": request.connector, "connection": connection, "load_id": result.load_id}
+        bulk.run(sa.insert(COOKIE).values(**key, cookie=cookie))
+    if request.manifest is not None:
+        snapshots.publish(
+            bulk,
+            run_id=request.run_id,
+            connector=request.connector,
+            manifest=request.manifest,
+            at=result.loaded_at,
+        )
+    # A provisioning run loads more than once; only its end closes it.
+    is_open = (RUN.c.run_id == request.run_id, RUN.c.purpose == "synchronize", RUN.c.state.in_(OPEN_STATES))
+    text = json.dumps(counters, sort_keys=True)
+    bulk.run(sa.update(RUN).where(*is_open).values(state="loaded", counters=text, closed_at=result.loaded_at))
+    detail: dict[str, Any] = {"load_id": result.load_id, "load_key": request.load_key, "connector": request.connector}
+    detail |= {"skip_deletions": request.skip_deletions, "counters": counters, "request": dict(request.detail)}
+    audit.append(bulk, actor=request.actor, action="load", subject=request.run_id, detail=detail)

@@ -1,0 +1,184 @@
+"""The identity repository as the rest of Rollcall sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from include.model.configuration import Association, Configuration, EntityType
+from include.repository import audit, export, history, load, migration, runs, snapshots
+from include.repository.audit import AuditEntry
+from include.repository.database import LOCK_TIMEOUT, Database
+from include.repository.load import LoadRequest, LoadResult
+from include.repository.runs import PIPELINE, Purpose, RunRecord, RunState
+from include.repository.snapshots import SnapshotRecord
+from include.repository.tables import Schema, build_schema
+from include.storage.folder import Folder
+
+__all__ = ["AuditEntry", "LoadRequest", "LoadResult", "Repository", "RunRecord", "SnapshotRecord"]
+
+
+class Repository:
+    """One repository: a SQLite file (``sqlite:////folder/file.db``) or ``postgresql://user@host/database``.
+
+    ``configuration`` says which entity types and associations there are; ``migrate`` brings the tables to
+    it. ``lock_timeout`` (seconds) is how long a writer waits for another before ``RepositoryLocked``.
+    No connection stays open between calls. Errors are those of ``include.repository.errors``.
+    """
+
+    def __init__(
+        self, url: str, configuration: Configuration | None = None, *, lock_timeout: float = LOCK_TIMEOUT
+    ) -> None:
+        self._database = Database(url, lock_timeout)
+        self._configuration = configuration or Configuration()
+        self._built: Schema | None = None
+
+    def __repr__(self) -> str:
+        return f"Repository({self._database.url.render_as_string(hide_password=True)!r})"
+
+    @property
+    def _schema(self) -> Schema:
+        if self._built is None:
+            self._built = build_schema(self._configuration)
+        return self._built
+
+    def migrate(self, configuration: Configuration | None = None) -> list[str]:
+        """Create what is missing and return one line per operation (``migration.migrate``)."""
+        if configuration is not None:
+            self._configuration, self._built = configuration, None
+        return migration.migrate(self._database, self._schema)
+
+    # Rows in and out
+
+    def export_base(
+        self,
+        folder: Folder,
+        connector: str,
+        entity_types: Sequence[EntityType],
+        associations: Sequence[Association],
+    ) -> int:
+        """Write the current rows and ``base.json``; return the connector's last load (``export``)."""
+        return export.export_base(self._database, self._schema, folder, connector, [*entity_types, *associations])
+
+    def export_current(self, item: EntityType | Association, folder: Folder, file: str) -> int:
+        """Write the current rows of one entity type or association; return how many."""
+        return export.export_one(self._database, self._schema, item, folder, file)
+
+    def export_as_of(self, item: EntityType | Association, instant: datetime, folder: Folder, file: str) -> int:
+        """Write the rows that were true at an instant; return how many."""
+        return export.export_one(self._database, self._schema, item, folder, file, instant=instant)
+
+    def load(self, request: LoadRequest) -> LoadResult:
+        """Apply changes in one transaction, exactly once per load key (``load.load``)."""
+        return load.load(self._database, self._schema, request)
+
+    def last_load(self, connector: str) -> int:
+        """The number of the connector's last load; 0 when there was none."""
+        with self._database.read() as session:
+            return load.last_load(session, connector)
+
+    def loaded(self, load_key: str) -> LoadResult | None:
+        """The recorded result of a load, None when there was none under that key."""
+        with self._database.read() as session:
+            return load.find_load(session, load_key)
+
+    def loads_of(self, run_id: str) -> list[str]:
+        """The keys of a run's loads, in order."""
+        with self._database.read() as session:
+            return load.loads_of(session, run_id)
+
+    def cookies(self, connector: str) -> dict[str, str]:
+        """The newest cookie of each connection."""
+        with self._database.read() as session:
+            return load.cookies(session, connector)
+
+    # Runs and snapshots
+
+    def open_run(self, record: RunRecord, *, actor: str = PIPELINE) -> RunRecord:
+        """Record a run and return it as stored (``runs.open_run``)."""
+        with self._database.write() as session:
+            return runs.open_run(session, record, actor)
+
+    def close_run(
+        self,
+        run_id: str,
+        state: RunState,
+        message: str = "",
+        counters: Mapping[str, Any] | None = None,
+        *,
+        actor: str = PIPELINE,
+    ) -> None:
+        """Set a run's state (``runs.set_state``)."""
+        with self._database.write() as session:
+            runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """The run of that id."""
+        with self._database.read() as session:
+            return runs.find_run(session, run_id)
+
+    def runs(self, connector: str | None = None, limit: int = 50) -> list[RunRecord]:
+        """The newest runs first."""
+        with self._database.read() as session:
+            return runs.list_runs(session, connector, limit)
+
+    def running(self, connector: str, *, besides: str | None = None, purpose: Purpose | None = None) -> str | None:
+        """The id of the oldest open run of the connector other than ``besides``; of one purpose or of any."""
+        with self._database.read() as session:
+            found = runs.running(session, connector, purpose, besides=besides)
+            return found.run_id if found else None
+
+    def snapshot(self, run_id: str) -> SnapshotRecord | None:
+        """The snapshot that a run published."""
+        with self._database.read() as session:
+            return snapshots.find_snapshot(session, run_id)
+
+    def last_snapshot(self, connector: str) -> SnapshotRecord | None:
+        """The connector's newest snapshot."""
+        with self._database.read() as session:
+            return snapshots.last_snapshot(session, connector)
+
+    # The past
+
+    def history(self, entity_type: EntityType | str, key: str) -> list[dict[str, Any]]:
+        """Every version of one resource, oldest first (``history.history``)."""
+        with self._database.read() as session:
+            return history.history(session, self._schema, self._entity_type(entity_type), key)
+
+    def as_of(self, entity_type: EntityType | str, instant: datetime, limit: int | None = 1000) -> list[dict[str, Any]]:
+        """The resources at an instant, in order of key; ``export_as_of`` where there are many."""
+        with self._database.read() as session:
+            return history.as_of(session, self._schema, self._entity_type(entity_type), instant, limit)
+
+    def links_as_of(
+        self, association: Association, instant: datetime, limit: int | None = 1000
+    ) -> list[tuple[int, int]]:
+        """The pairs of resource ids linked at an instant."""
+        with self._database.read() as session:
+            return history.links_as_of(session, self._schema, association, instant, limit)
+
+    def orders(self, connector: str, run_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The provisioning orders of a connector (of one run), newest first, as they stand now."""
+        with self._database.read() as session:
+            return history.orders(session, self._schema, connector, run_id, limit)
+
+    # The audit trail
+
+    def record(self, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> int:
+        """Append one entry to the audit trail and return its sequence."""
+        with self._database.write() as session:
+            return audit.append(session, actor=actor, action=action, subject=subject, detail=detail)
+
+    def audit(self, limit: int = 100, subject: str | None = None) -> list[AuditEntry]:
+        """The newest entries first, of one subject (a run id, an order id...) or of all."""
+        with self._database.read() as session:
+            return audit.entries(session, limit=limit, subject=subject)
+
+    def verify_audit(self) -> list[str]:
+        """One line for every place where the audit trail's chain does not hold."""
+        with self._database.read() as session:
+            return list(audit.broken_links(session))
+
+    def _entity_type(self, item: EntityType | str) -> EntityType:
+        return item if isinstance(item, EntityType) else self._schema.entity_type(item)

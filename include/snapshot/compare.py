@@ -1,0 +1,173 @@
+"""What the repository must learn from a snapshot: the difference between ``base/`` and ``clean/``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from include.difference.commands import resolve_commands
+from include.difference.compare import Counts, compare, compare_pairs
+from include.model.configuration import Configuration, Connector, EntityType
+from include.snapshot.errors import SnapshotError
+from include.snapshot.known import remaining_rows
+from include.snapshot.links import Ends, find_ends
+from include.snapshot.preparation import AssociationCounts, EntityCounts, Preparation
+from include.snapshot.work import Work, parquet
+from include.storage.engine import engine, name
+from include.storage.folder import Folder
+
+FILE = "changes.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What would be loaded: counters by entity type and association, as ``changes/changes.json`` holds them.
+
+    ``base_load`` is the load that the comparison started from; ``sha256`` stands for the change files, so
+    that an approval can say exactly what was approved.
+    """
+
+    base_load: int
+    mode: str
+    entity_types: Mapping[str, Mapping[str, Any]]
+    associations: Mapping[str, Mapping[str, Any]]
+    sha256: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to load."""
+        counters = [*self.entity_types.values(), *self.associations.values()]
+        return any(item[change] for item in counters for change in ("inserted", "updated", "deleted"))
+
+    @classmethod
+    def read(cls, run: Folder) -> Changes:
+        """The changes of a run."""
+        return cls(**run.child("changes").read_json(FILE))
+
+
+def compare_snapshot(
+    connector: Connector, configuration: Configuration, run: Folder, mode: str = "complete"
+) -> Changes:
+    """Write ``changes/`` from ``base/`` and ``clean/``; ``changes/changes.json`` is written last.
+
+    Nothing is deleted that is missing from an incomplete table or whose line was set aside; a link goes
+    with its ends, and a new link of an end that has one link only takes the place of the old one.
+
+    Raises:
+        SnapshotError: the run is not prepared, or lacks what is stored.
+        DifferenceError: what is stored or clean cannot be compared.
+    """
+    folder = run.child("changes")
+    folder.make()
+    folder.remove(FILE)
+    preparation = _read_preparation(run)
+    with engine(run) as connection:
+        work = Work(connection, connector, run, preparation.entity_types)
+        entity_types = {
+            item.identifier: _compare_entity_type(work, item, preparation.entity_types[item.identifier])
+            for item in connector.entity_types
+        }
+        associations = {
+            item.identifier: _compare_association(
+                work, find_ends(configuration, item), preparation.associations[item.identifier]
+            )
+            for item in connector.associations
+        }
+    files = [f"{identifier}.parquet" for identifier in (*entity_types, *associations)]
+    changes = Changes(
+        base_load=int(run.child("base").read_json("base.json")["load_id"]),
+        mode=mode,
+        entity_types=entity_types,
+        associations=associations,
+        sha256=_fingerprint(folder, files),
+    )
+    folder.write_json(FILE, asdict(changes))
+    return changes
+
+
+def _read_preparation(run: Folder) -> Preparation:
+    try:
+        return Preparation.read(run)
+    except FileNotFoundError as error:
+        raise SnapshotError("clean/preparation.json is missing: prepare the run before comparing it") from error
+
+
+def _compare_entity_type(work: Work, entity_type: EntityType, counts: EntityCounts) -> dict[str, Any]:
+    before = work.stored(entity_type.identifier)
+    after = parquet(work.clean, f"{entity_type.identifier}.parquet")
+    key, columns = entity_type.primary_key.identifier, [item.identifier for item in entity_type.properties]
+    if counts.command:
+        after = resolve_commands(work.connection, before, after, key=key, columns=columns)
+    found = compare(
+        work.connection,
+        before,
+        after,
+        key=key,
+        columns=columns,
+        output=work.run.child("changes").file(f"{entity_type.identifier}.parquet"),
+        deletions=counts.deletions,
+        protected=parquet(work.clean, f"{entity_type.identifier}.set_aside.parquet"),
+    )
+    return {**asdict(found), "complete": counts.complete}
+
+
+def _compare_association(work: Work, ends: Ends, counts: AssociationCounts) -> dict[str, Any]:
+    before, given = _keep_links(work, ends, counts)
+    output = work.run.child("changes").file(f"{ends.association.identifier}.parquet")
+    if counts.command:
+        # What a table of changes does not mention stays, and is nothing to report.
+        found = compare_pairs(
+            work.connection, before, f"(SELECT * FROM {given} UNION SELECT * FROM kept)", output=output
+        )
+    else:
+        found = compare_pairs(work.connection, before, given, output=output, protected="kept")
+    if not counts.deletions:
+        found = Counts(found.stored, found.inserted, found.updated, found.deleted, found.protected)
+    return {**asdict(found), "complete": counts.complete}
+
+
+def _keep_links(work: Work, ends: Ends, counts: AssociationCounts) -> tuple[str, str]:
+    """Fill ``kept``: the stored links that stay although the clean pairs lack them.
+
+    Returns:
+        The relations of the stored pairs and of the pairs that the snapshot gives.
+    """
+    identifier = ends.association.identifier
+    before, clean = work.stored(identifier), parquet(work.clean, f"{identifier}.parquet")
+    given = f"(SELECT key1, key2 FROM {clean} WHERE command = 'insert')" if counts.command else clean
+    conditions = [f"({_why(work, identifier, clean, counts)})"]
+    for end in ends.both:
+        key = f"key{end.number}"
+        primary = end.entity_type.primary_key.identifier
+        rows = remaining_rows(work, end.entity_type, [primary])
+        conditions.append(f"s.{key} IN (SELECT CAST({name(primary)} AS VARCHAR) FROM {rows})")
+        if not end.end.collection:
+            conditions.append(f"s.{key} NOT IN (SELECT {key} FROM {given})")
+    work.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE kept AS SELECT key1, key2 FROM {before} s WHERE {' AND '.join(conditions)}"
+    )
+    return f"(SELECT key1, key2 FROM {before})", given
+
+
+def _why(work: Work, identifier: str, clean: str, counts: AssociationCounts) -> str:
+    """The condition by which a stored link ``s`` stays."""
+    if not counts.deletions:
+        return "true"
+    aside = parquet(work.clean, f"{identifier}.set_aside.parquet")
+    protected = " OR ".join(
+        f"s.{key} IN (SELECT {key} FROM {aside} WHERE {key} IS NOT NULL)" for key in ("key1", "key2")
+    )
+    if not counts.command:
+        return protected
+    return f"""{protected} OR NOT EXISTS (
+        SELECT 1 FROM {clean} c WHERE c.command = 'delete' AND c.key1 = s.key1 AND c.key2 = s.key2)"""
+
+
+def _fingerprint(folder: Folder, files: list[str]) -> str:
+    """SHA-256 over the names and hashes of the files, in order of name."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file} {folder.sha256(file)}\n".encode())
+    return digest.hexdigest()

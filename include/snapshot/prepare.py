@@ -1,0 +1,65 @@
+"""From raw CSV to clean, typed, sorted files; what cannot be used is set aside with its reason (engine.md 2.4)."""
+
+from __future__ import annotations
+
+from include.model.configuration import Configuration, Connector
+from include.snapshot.entities import mapped_columns, prepare_entity_type
+from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
+from include.snapshot.preparation import FILE, Preparation
+from include.snapshot.raw import COMMAND, TableState, load_table, read_reports
+from include.snapshot.work import Work
+from include.storage.engine import engine
+from include.storage.folder import Folder
+
+
+def prepare(connector: Connector, configuration: Configuration, run: Folder) -> Preparation:
+    """Write ``clean/`` from ``raw/`` and ``base/``; a rerun ends in the same files.
+
+    Lines that cannot be used are set aside, counted, and their keys kept, so that none of them reads as a
+    deletion. ``clean/preparation.json`` is written last.
+
+    Raises:
+        PreparationError: a raw file is missing, is not what its export reported, or lacks a mapped column;
+            or what is stored has not been exported into the run.
+    """
+    run.child("clean").make()
+    run.child("clean").remove(FILE)
+    states = read_reports(run)
+    ends = [find_ends(configuration, association) for association in connector.associations]
+    with engine(run) as connection:
+        work = Work(connection, connector, run)
+        _prepare_tables(work, states, ends)
+        associations = {
+            item.association.identifier: prepare_association(
+                work, item, states.get(item.association.connection_table, TableState())
+            )
+            for item in ends
+        }
+    preparation = Preparation(work.entity_types, associations)
+    preparation.write(run)
+    return preparation
+
+
+def _prepare_tables(work: Work, states: dict[str, TableState], ends: list[Ends]) -> None:
+    """Read every connection table once: its entity types are prepared, its pairs kept for later."""
+    for table in _tables(work.connector):
+        entity_types = [item for item in work.connector.entity_types if item.connection_table == table]
+        linking = [item for item in ends if item.association.connection_table == table]
+        state = states.get(table, TableState())
+        mapped: dict[str, str] = {COMMAND: "the changes"} if state.command else {}
+        for item in entity_types:
+            mapped |= mapped_columns(item)
+        for item_ends in linking:
+            mapped |= link_columns(item_ends.association)
+        raw = load_table(work.connection, work.run, table, state, mapped)
+        for item in entity_types:
+            work.entity_types[item.identifier] = prepare_entity_type(work, item, raw)
+        for item_ends in linking:
+            keep_pairs(work.connection, item_ends, raw)
+        work.connection.execute(f"DROP TABLE {raw.relation}")
+
+
+def _tables(connector: Connector) -> list[str]:
+    tables = [item.connection_table for item in connector.entity_types]
+    tables += [item.connection_table for item in connector.associations]
+    return list(dict.fromkeys(tables))

@@ -1,0 +1,97 @@
+"""Read models over the files of a synchronization run: what it changed, and what it set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.storage.engine import engine, literal, name
+from include.storage.folder import Folder
+
+SET_ASIDE = {".nullpk.csv": "empty key", ".duplicates.csv": "duplicate key", ".rejects.csv": None}
+SHOWN_CHARACTERS = 60
+READ_OPTIONS = """header = true, all_varchar = true, delim = ',', quote = '"', escape = '"'"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChange:
+    """One change of a run as a person reads it."""
+
+    table: str
+    command: str
+    key: str
+    difference: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownReject:
+    """One row, or one value, that a run set aside."""
+
+    table: str
+    line: str
+    key: str
+    column: str
+    value: str
+    reason: str
+
+
+def list_changes(run: Folder, limit: int) -> list[ShownChange]:
+    """The first changes of each table of a run, up to ``limit`` in all, deletions first.
+
+    ``difference`` names each changed column with its old and new value; values are cut to a line.
+    """
+    changes = run.child("changes")
+    found: list[ShownChange] = []
+    if not changes.exists("changes.json"):
+        return found
+    counters = changes.read_json("changes.json")
+    with engine(run) as connection:
+        for table in counters["entity_types"]:
+            path = literal(changes.file(f"{table}.parquet"))
+            columns = [
+                str(row[0])
+                for row in connection.execute(
+                    f"SELECT unnest(new, max_depth := 1) FROM read_parquet({path}) LIMIT 0"
+                ).description
+            ]
+            pairs = ", ".join(
+                f"CASE WHEN list_contains(changed_columns, {literal(column)}) THEN {literal(column + ': ')}"
+                f" || coalesce(left(old.{name(column)}::VARCHAR, {SHOWN_CHARACTERS}), 'NULL') || ' → '"
+                f" || coalesce(left(new.{name(column)}::VARCHAR, {SHOWN_CHARACTERS}), 'NULL') END"
+                for column in columns
+            )
+            query = f"""
+                SELECT command, key, concat_ws('; ', {pairs}) FROM read_parquet({path})
+                ORDER BY command = 'delete' DESC, key LIMIT {limit - len(found)}
+            """
+            found += [ShownChange(table, *row) for row in connection.execute(query).fetchall()]
+        for table in counters["associations"]:
+            path = literal(changes.file(f"{table}.parquet"))
+            query = f"""
+                SELECT command, key1 || ' ↔ ' || key2, '' FROM read_parquet({path})
+                ORDER BY command = 'delete' DESC, key1, key2 LIMIT {limit - len(found)}
+            """
+            found += [ShownChange(table, *row) for row in connection.execute(query).fetchall()]
+    return found
+
+
+def list_rejects(run: Folder, limit: int) -> list[ShownReject]:
+    """The rows that a run set aside, table by table, up to ``limit``; values are cut to a line."""
+    clean = run.child("clean")
+    found: list[ShownReject] = []
+    with engine(run) as connection:
+        for file in clean.names("*.csv"):
+            suffix = next((item for item in SET_ASIDE if file.endswith(item)), None)
+            if suffix is None:
+                continue
+            relation = f"read_csv({literal(clean.file(file))}, {READ_OPTIONS})"
+            columns = {str(row[0]) for row in connection.execute(f"SELECT * FROM {relation} LIMIT 0").description}
+            shown = [
+                f"left({name(item)}, {SHOWN_CHARACTERS})" if item in columns else "''"
+                for item in ("line", "key", "column", "value")
+            ]
+            reason = "reason" if "reason" in columns else literal(SET_ASIDE[suffix] or "")
+            values = ", ".join(f"coalesce({item}, '')" for item in shown)
+            query = f"SELECT {values}, {reason} FROM {relation} LIMIT {limit - len(found)}"
+            table = file.removesuffix(suffix)
+            found += [ShownReject(table, *row) for row in connection.execute(query).fetchall()]
+    return found

@@ -1,0 +1,1 @@
+"""Databases, each a real server."""

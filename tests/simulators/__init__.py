@@ -1,0 +1,1 @@
+"""Servers that do on purpose what real ones do now and then."""

@@ -1,0 +1,1 @@
+"""Databases, without servers."""

@@ -1,0 +1,1 @@
+"""What an integrator may write, and what the loader answers."""

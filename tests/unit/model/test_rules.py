@@ -1,0 +1,257 @@
+"""Rules that one field cannot break alone: keys, columns, schedules, limits, names given twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.model.conftest import Edit, MistakesIn
+
+NOT_CRON = "not a cron expression: five fields are needed (minute, hour, day, month, weekday)"
+OUT_OF_RANGE = "not a cron expression: a field is out of range or unreadable"
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("nightly", NOT_CRON),
+        ("0 2 * *", NOT_CRON),
+        ("0 0 2 * * *", NOT_CRON),
+        ("R 2 * * *", NOT_CRON),
+        ("", NOT_CRON),
+        ("61 2 * * *", OUT_OF_RANGE),
+        ("0 2 * * someday", OUT_OF_RANGE),
+        ("@sometimes", OUT_OF_RANGE),
+        ("0 0 31 2 *", "a cron expression of a date that never comes"),
+    ],
+)
+def test_a_schedule_that_is_no_cron_expression(
+    expression: str, message: str, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit("hr.yaml", "0 2 * * *", expression)
+    assert mistakes_in("hr.yaml") == [f"hr.yaml:5: schedules.complete: {message}"]
+
+
+@pytest.mark.parametrize("expression", ["@daily", "0 2 * * mon-fri", "*/5 8-18 1,15 jan-mar *"])
+def test_a_schedule_that_airflow_reads(expression: str, edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit("hr.yaml", "0 2 * * *", expression)
+    assert mistakes_in("hr.yaml") == []
+
+
+RULES = {
+    "a table of no connection": (
+        "hr.yaml",
+        "connection_table: HROrganisations",
+        "connection_table: HROrganizations_units",
+        [
+            (
+                "hr.yaml:35: entity_types[1].connection_table: no connection has a table 'HROrganizations_units': "
+                "a table is named <connection> or <connection>_<suffix>; did you mean 'HROrganisations'?"
+            )
+        ],
+    ),
+    "an empty suffix, and a table of an association": (
+        "crm.yaml",
+        "connection_table: CRM_members_Groups",
+        "connection_table: CRM_",
+        [
+            (
+                "crm.yaml:36: associations[0].connection_table: no connection has a table 'CRM_': a table is named "
+                "<connection> or <connection>_<suffix>; did you mean 'CRM'?"
+            )
+        ],
+    ),
+    "no primary key": (
+        "hr.yaml",
+        "        primary_key: true\n",
+        "",
+        ["hr.yaml:22: entity_types[0].properties: no primary key: set primary_key: true on exactly one property"],
+    ),
+    "two primary keys": (
+        "hr.yaml",
+        "unique_key: true",
+        "primary_key: true",
+        [
+            (
+                "hr.yaml:28: entity_types[0].properties[3].primary_key: "
+                "a second primary key: 'employee_id' is the primary key already"
+            )
+        ],
+    ),
+    "four unique keys": (
+        "crm.yaml",
+        "      - identifier: title\n",
+        "      - {identifier: a, unique_key: true}\n      - {identifier: b, unique_key: true}\n",
+        ["crm.yaml:24: entity_types[0].properties[4].unique_key: too many unique keys: at most 3 are allowed"],
+    ),
+    "a column of the repository": (
+        "hr.yaml",
+        "identifier: last_name",
+        "identifier: Valid_From",
+        [
+            (
+                "hr.yaml:25: entity_types[0].properties[1].identifier: "
+                "'Valid_From' is a column of the repository: choose another name"
+            )
+        ],
+    ),
+    "a format of a type that takes none": (
+        "hr.yaml",
+        "type: datetime",
+        "type: int32",
+        ["hr.yaml:31: entity_types[0].properties[4].format: type int32 takes no format: only datetime does"],
+    ),
+    "a format of another language": (
+        "hr.yaml",
+        "%d/%m/%Y",
+        "dd/MM/yyyy",
+        [("hr.yaml:31: entity_types[0].properties[4].format: not a strptime pattern: write it like %Y-%m-%d %H:%M:%S")],
+    ),
+    "a property given twice": (
+        "hr.yaml",
+        "identifier: last_name",
+        "identifier: First_Name",
+        [
+            (
+                "hr.yaml:26: entity_types[0].properties[2].identifier: "
+                "duplicate property 'first_name'; the first is at line 25"
+            )
+        ],
+    ),
+    "a connection given twice": (
+        "hr.yaml",
+        "identifier: HROrganisations",
+        "identifier: hrpeople",
+        [
+            "hr.yaml:15: connections[1].identifier: duplicate connection 'hrpeople'; the first is at line 10",
+            (
+                "hr.yaml:35: entity_types[1].connection_table: no connection has a table 'HROrganisations': a table is "
+                "named <connection> or <connection>_<suffix>; known: HRPeople, hrpeople"
+            ),
+        ],
+    ),
+    "an association with the name of an entity type": (
+        "hr.yaml",
+        "identifier: HR_PersonOrganization",
+        "identifier: HR_Organization",
+        [
+            (
+                "hr.yaml:41: associations[0].identifier: "
+                "association 'HR_Organization' has the name of the entity type at line 34"
+            )
+        ],
+    ),
+    "a navigation with the name of a property": (
+        "hr.yaml",
+        "navigation: organization",
+        "navigation: status",
+        [("hr.yaml:45: associations[0].end1.navigation: navigation 'status' has the name of the property at line 32")],
+    ),
+    "an entity type of another file": (
+        "hr.yaml",
+        "  - identifier: HR_Organization",
+        "  - identifier: CRM_GROUP",
+        [
+            "hr.yaml:34: entity_types[1].identifier: duplicate entity type 'CRM_GROUP'; the first is at crm.yaml:26",
+            (
+                "hr.yaml:48: associations[0].end2.entity_type: unknown entity type 'HR_Organization'; "
+                "known: CRM_User, CRM_Group, HR_Person, CRM_GROUP"
+            ),
+        ],
+    ),
+    "a connector of another file": (
+        "hr.yaml",
+        "identifier: HR\n",
+        "identifier: CRM\n",
+        ["hr.yaml:2: identifier: duplicate connector 'CRM'; the first is at crm.yaml:2"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "before", "after", "expected"), RULES.values(), ids=RULES.keys())
+def test_a_broken_rule(
+    file: str, before: str, after: str, expected: list[str], *, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit(file, before, after)
+    assert mistakes_in(file) == expected
+
+
+def test_two_navigations_of_one_name(edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit("hr.yaml", "entity_type: HR_Organization", "entity_type: HR_Person")
+    edit("hr.yaml", "navigation: people", "navigation: Organization")
+    assert mistakes_in("hr.yaml") == [
+        "hr.yaml:49: associations[0].end2.navigation: duplicate navigation 'Organization'; the first is at line 45"
+    ]
+
+
+def test_a_resource_type_given_twice(edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit(
+        "hr.yaml",
+        "associations:",
+        "resource_types:\n  - identifier: crm_user_nominative\n    source_entity_type: HR_Person\n"
+        "    target_entity_type: HR_Person\n    connection: HRPeople\nassociations:",
+    )
+    assert mistakes_in("hr.yaml") == [
+        (
+            "hr.yaml:41: resource_types[0].identifier: "
+            "duplicate resource type 'crm_user_nominative'; the first is at crm.yaml:48"
+        )
+    ]
+
+
+LIMITS = [
+    ("maximum_deleted_lines", "max_percentage_deleted_lines", "deleted resources of HR_Person, HR_Organization"),
+    ("maximum_inserted_lines", "max_percentage_inserted_lines", "inserted resources of HR_Person, HR_Organization"),
+    ("maximum_updated_lines", "max_percentage_updated_lines", "updated resources of HR_Person, HR_Organization"),
+    ("maximum_link_deleted_lines", "max_link_percentage_deleted_lines", "deleted links of HR_PersonOrganization"),
+    ("maximum_link_inserted_lines", "max_link_percentage_inserted_lines", "inserted links of HR_PersonOrganization"),
+]
+
+
+@pytest.mark.parametrize(("count", "percentage", "what"), LIMITS)
+def test_an_action_that_nothing_limits(
+    count: str, percentage: str, what: str, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit("hr.yaml", "maximum_deleted_lines: 20", f"{percentage}: 0\n  {count}: 0")
+    assert mistakes_in("hr.yaml") == [
+        f"hr.yaml:9: thresholds.{count}: nothing limits {what}: set {count} or {percentage} above 0"
+    ]
+
+
+@pytest.mark.parametrize("limit", [name for count, percentage, _ in LIMITS for name in (count, percentage)])
+def test_one_limit_guards_an_action(limit: str, edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit("hr.yaml", "maximum_deleted_lines: 20", f"{limit}: 0")
+    assert mistakes_in("hr.yaml") == []
+
+
+def test_limits_at_every_entity_type_guard_as_well(edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit("hr.yaml", "maximum_deleted_lines: 20", "{maximum_deleted_lines: 0, max_percentage_deleted_lines: 0}")
+    edit(
+        "hr.yaml",
+        "    connection_table: HRPeople\n    properties",
+        "    connection_table: HRPeople\n    thresholds: {maximum_deleted_lines: 9}\n    properties",
+    )
+    assert mistakes_in("hr.yaml") == [
+        (
+            "hr.yaml:8: thresholds.maximum_deleted_lines: nothing limits deleted resources of HR_Organization: "
+            "set maximum_deleted_lines or max_percentage_deleted_lines above 0"
+        )
+    ]
+    edit(
+        "hr.yaml",
+        "    connection_table: HROrganisations\n",
+        "    connection_table: HROrganisations\n    thresholds: {max_percentage_deleted_lines: 9}\n",
+    )
+    assert mistakes_in("hr.yaml") == []
+
+
+def test_a_connector_without_associations_needs_no_limit_on_links(
+    folder: Path, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit(
+        "hr.yaml", "maximum_deleted_lines: 20", "{maximum_link_deleted_lines: 0, max_link_percentage_deleted_lines: 0}"
+    )
+    text = (folder / "hr.yaml").read_text()
+    (folder / "hr.yaml").write_text(text[: text.index("associations:")])
+    assert mistakes_in("hr.yaml") == []
