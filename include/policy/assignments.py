@@ -147,7 +147,8 @@ _SITUATION = """
             coalesce(k.present_id, m.target_id) AS present_id, coalesce(k.present_key, t.target_key) AS present_key,
             m.confidence AS matched_confidence,
             coalesce(k.in_flight, false) AS in_flight, coalesce(k.irrevocable, false) AS irrevocable,
-            coalesce(k.stale, false) AS stale, coalesce(k.removal, false) AS removal, coalesce(k.proposed, false) AS proposed
+            coalesce(k.stale, false) AS stale, coalesce(k.removal, false) AS removal,
+            coalesce(k.proposed, false) AS proposed
         FROM owner AS o FULL JOIN known AS k ON k.owner_id = o.owner_id
         LEFT JOIN matched AS m ON m.owner_id = o.owner_id LEFT JOIN target AS t ON t.target_id = m.target_id
         WHERE k.assignment IS NOT NULL OR o.included

@@ -189,6 +189,29 @@ def test_a_weaker_rule_does_not_pick_what_a_stronger_one_left_open(organisation:
     assert owners(organisation) == {}
 
 
+def test_a_weaker_rule_gives_nobody_a_target_that_stronger_keys_dispute(organisation: Organisation) -> None:
+    with_rules(organisation, rule("mail", "mail", 120), rule("employee_id", "external_id", 100))
+    organisation.person(1, mail="a@x")
+    organisation.person(2, mail="a@x")
+    organisation.person(3)
+    organisation.user(11, "E3", mail="a@x")
+    organisation.evaluate()
+    assert owners(organisation) == {}
+    assert [row["owner_key"] for row in organisation.findings("ambiguous")] == ["E1", "E2"]
+
+
+def test_a_key_shared_under_one_rule_spoils_a_match_under_another_of_the_same_confidence(
+    organisation: Organisation,
+) -> None:
+    with_rules(organisation, BY_ID, rule("mail", "mail"))
+    organisation.person(1, mail="a@x")
+    organisation.person(2, mail="a@x")
+    organisation.user(11, "E1")
+    organisation.user(12, None, mail="a@x")
+    organisation.evaluate()
+    assert owners(organisation) == {}
+
+
 def test_what_is_owned_is_not_matched_again(organisation: Organisation) -> None:
     organisation.person(1, mail="a@x")
     organisation.user(11, "E1", mail="a@x")

@@ -260,7 +260,7 @@ def test_the_text_of_an_expression_is_kept_as_it_was_written() -> None:
     scope = Scope(graph, "HR_Person")
     with engine() as connection:
         compiled = compile_expression(connection, "ifnull(title, 'é') || manager.title || \"mail\"", scope)
-    assert compiled == '(nvl(source."title", \'é\') || linked0."title" || source."mail"\n)'
+    assert compiled == '(ifnull(source."title", \'é\') || linked0."title" || source."mail"\n)'
 
 
 def test_a_property_named_evaluated_at_wins_over_the_instant() -> None:
