@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from include.policy.errors import ExpressionMistake, first_line, near_miss
 from include.policy.functions import CLOCK_FUNCTIONS, EVALUATED_AT, other_functions, scalar_functions
 from include.policy.paths import Scope
+from include.storage.engine import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -149,9 +150,9 @@ def _parse(connection: duckdb.DuckDBPyConnection, expressions: Sequence[str]) ->
     """DuckDB's syntax tree of each expression, or why it has none."""
     if not expressions:
         return []
-    (text,) = connection.execute(
-        "SELECT CAST(json_serialize_sql($1) AS VARCHAR)", ["SELECT " + ", ".join(expressions)]
-    ).fetchone() or ("",)
+    # A literal and not a parameter: for parameters DuckDB imports pandas, and DAG files are parsed with this.
+    statement = literal("SELECT " + ", ".join(expressions))
+    (text,) = connection.execute(f"SELECT CAST(json_serialize_sql({statement}) AS VARCHAR)").fetchone() or ("",)
     answer = json.loads(text)
     if not answer["error"]:
         trees = answer["statements"][0]["node"].get("select_list", [])
