@@ -17,11 +17,12 @@ from include.storage.engine import literal
 _TABLES = (
     "CREATE OR REPLACE TEMP TABLE matched (owner_id BIGINT, target_id BIGINT, confidence INTEGER)",
     "CREATE OR REPLACE TEMP TABLE conflict (owner_id BIGINT, target_id BIGINT, detail VARCHAR)",
-    """CREATE OR REPLACE TEMP VIEW undecided_owner AS
-        SELECT * FROM free_owner ANTI JOIN matched USING (owner_id) ANTI JOIN conflict USING (owner_id)""",
     """CREATE OR REPLACE TEMP VIEW undecided_target AS
         SELECT * FROM free_target ANTI JOIN matched USING (target_id) ANTI JOIN conflict USING (target_id)""",
 )
+_UNDECIDED_OWNER = """CREATE OR REPLACE TEMP VIEW undecided_owner AS
+    SELECT * FROM free_owner ANTI JOIN matched USING (owner_id) ANTI JOIN conflict USING (owner_id)
+    WHERE included = $included"""
 _LEVEL_TABLES = (
     "CREATE OR REPLACE TEMP TABLE pair (owner_id BIGINT, target_id BIGINT)",
     "CREATE OR REPLACE TEMP TABLE clash (owner_id BIGINT, target_id BIGINT, detail VARCHAR)",
@@ -32,16 +33,19 @@ def correlate(space: Workspace, rules: Sequence[CorrelationRule]) -> None:
     """Pair the owners of table ``free_owner`` with the targets of ``free_target``.
 
     Both are the tables ``owner`` and ``target`` (``include.policy.rules``) without those that are taken.
-    Leaves ``matched`` (owner_id, target_id, confidence) and ``conflict`` (owner_id, target_id where one
-    side is alone or unknown, detail).
+    Those who have left come last, for what the others leave: they are to lose it. Leaves ``matched``
+    (owner_id, target_id, confidence) and ``conflict`` (owner_id, target_id where one side is alone or
+    unknown, detail).
     """
     space.execute(*_TABLES)
     by_confidence = sorted(enumerate(rules), key=lambda item: -item[1].confidence)
-    for confidence, level in groupby(by_confidence, key=lambda item: item[1].confidence):
-        space.execute(*_LEVEL_TABLES)
-        for position, rule in level:
-            space.execute(*_one_rule(position, rule))
-        space.execute(_SEVERAL_PAIRS, _matches(confidence), "INSERT INTO conflict SELECT DISTINCT * FROM clash")
+    for (included,) in space.rows("SELECT DISTINCT included FROM free_owner ORDER BY included DESC"):
+        space.execute(_UNDECIDED_OWNER.replace("$included", str(included)))
+        for confidence, level in groupby(by_confidence, key=lambda item: item[1].confidence):
+            space.execute(*_LEVEL_TABLES)
+            for position, rule in level:
+                space.execute(*_one_rule(position, rule))
+            space.execute(_SEVERAL_PAIRS, _matches(confidence), "INSERT INTO conflict SELECT DISTINCT * FROM clash")
 
 
 def _one_rule(position: int, rule: CorrelationRule) -> tuple[str, ...]:

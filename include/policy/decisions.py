@@ -3,9 +3,10 @@
 Each CASE reads the columns of one situation (one row) and names a verdict; each table of outcomes says
 which states a verdict stands for. All of engine.md 3.4, 3.10 and 3.11 that applies without roles is here.
 
-A row is *in flight* from its order's sending until a read that started after the order was carried out;
-without an instant of execution no read can tell, so it stays in flight. A row is *stale* while the last
-read is older than its last execution: the repository does not show it as it is by now.
+A row is *in flight* from its order's sending until a read that started after the order was carried out.
+While there is no answer (Transmitted) no read can tell, and an instant of execution is that of an earlier
+order. A row is *stale* while the last read is older than its last execution: the repository does not show
+it as it is by now.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ FUNCTIONS = (
     """CREATE MACRO is_stale(executed_at, read_at) AS
         executed_at IS NOT NULL AND (read_at IS NULL OR read_at <= executed_at)""",
     f"""CREATE MACRO is_in_flight(state, executed_at, read_at) AS
-        coalesce(state IN {SENT} AND (executed_at IS NULL OR is_stale(executed_at, read_at)), false)""",
+        coalesce(state = {Provisioning.TRANSMITTED:d} OR state = {Provisioning.EXECUTED:d}
+            AND (executed_at IS NULL OR is_stale(executed_at, read_at)), false)""",
 )
 
 # Columns: stored, included, present, taken, conflict, changed, dependency_met (booleans); matched_confidence;

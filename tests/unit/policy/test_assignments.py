@@ -136,6 +136,9 @@ CASES = {
         Stored(P.PENDING, AWAY), True, (True, AFTER), (P.VERIFIED, RULE, True)
     ),
     "removal Transmitted stays": Case(Stored(P.TRANSMITTED, AWAY), False, (True, AFTER), (P.TRANSMITTED, AWAY, True)),
+    "removal Transmitted after an earlier order, a read later than that one: stays": Case(
+        Stored(P.TRANSMITTED, AWAY, NOW), False, (True, AFTER), (P.TRANSMITTED, AWAY, True)
+    ),
     "removal Executed, an older read: in flight": Case(
         Stored(P.EXECUTED, AWAY, NOW), False, (True, BEFORE), (P.EXECUTED, AWAY, True)
     ),

@@ -101,7 +101,12 @@ SCALAR_CASES = {
     "Executed, a later read, the policy has changed to what is there: Verified": Case(
         (B, EXECUTED, RULE, NOW), A, (A, AFTER), (A, VERIFIED, RULE)
     ),
-    "Transmitted, a later read, equal: Verified": Case((B, SENT, RULE, NOW), B, (B, AFTER), (B, VERIFIED, RULE)),
+    "Transmitted after an earlier order, a read later than that one: still without an answer": Case(
+        (B, SENT, RULE, NOW), B, (A, AFTER), (B, SENT, RULE)
+    ),
+    "Transmitted without an answer, though equal: it may still be carried out": Case(
+        (B, SENT, RULE, None), A, (A, AFTER), (B, SENT, RULE)
+    ),
     "Verified and changed by hand: gap, no order": Case(
         (A, VERIFIED, RULE, None), A, (B, AFTER), (A, VERIFIED, FOUND)
     ),
