@@ -186,13 +186,29 @@ def _aside(work: Work, end: End) -> str:
     return parquet(work.clean, f"{end.entity_type.identifier}.set_aside.parquet")
 
 
+def _dangles(work: Work, ends: Ends, end: End) -> str:
+    """Whether a line only names what is not there: it replaces no stored link of this end, so it protects none.
+
+    That is so where this end may have many links, and no row of the other end was set aside: were one, the
+    reference might mean it, and a link to it might be among those stored.
+    """
+    other = ends.both[2 - end.number]
+    counts = work.entity_types.get(other.entity_type.identifier)
+    other_is_whole = counts is None or not (counts.null_keys or counts.unreadable_keys or work.count(_aside(work, other)))
+    if end.end.collection and other_is_whole:
+        return "(reason = 'unresolved_reference')"
+    return "false"
+
+
 def _protect(work: Work, ends: Ends) -> None:
     """Write whose stored links are kept: those of ``key1``, or, where it is NULL, those to ``key2``."""
     identifier, owner = ends.association.identifier, ends.owner
+    first_dangles, second_dangles = (_dangles(work, ends, end) for end in ends.both)
     rows = [
-        "SELECT key1, CAST(NULL AS VARCHAR) AS key2 FROM judged WHERE reason IS NOT NULL AND key1 IS NOT NULL",
-        """SELECT NULL, key2 FROM judged WHERE reason IS NOT NULL AND key2 IS NOT NULL
-           AND (key1 IS NULL OR reason <> 'unresolved_reference')""",
+        f"""SELECT key1, CAST(NULL AS VARCHAR) AS key2 FROM judged
+            WHERE reason IS NOT NULL AND key1 IS NOT NULL AND NOT {first_dangles}""",
+        f"""SELECT NULL, key2 FROM judged WHERE reason IS NOT NULL AND key2 IS NOT NULL
+            AND (key1 IS NULL OR reason <> 'unresolved_reference') AND NOT {second_dangles}""",
     ]
     if owner is not None:
         shown = "key, NULL" if owner.number == 1 else "NULL, key"

@@ -219,3 +219,21 @@ def test_of_an_owners_several_changes_the_last_one_counts(hr: World) -> None:
     hr.export("people", ("command", *PEOPLE), [("update", *line) for line in lines], command=True)
     hr.compare("incremental")
     assert hr.commands("WorksIn") == [("insert", "1", "IT")]
+
+
+def test_a_member_who_is_nowhere_keeps_no_other_member_of_the_group(teams: World) -> None:
+    teams.store(PERSON, ("1", "name of 1", "1@x", 1), ("2", "name of 2", "2@x", 1)).store(GROUP, ("g",), ("h",))
+    teams.store_links(MEMBER, ("g", "1"), ("g", "2"))
+    teams.export("members", ("team", "person"), [("g", "1"), ("g", "nobody")])
+    teams.compare()
+    assert [line["reason"] for line in teams.lines("clean/Member.rejects.csv")] == ["unresolved_reference"]
+    assert teams.commands("Member") == [("delete", "g", "2")]
+
+
+def test_a_reference_that_may_mean_a_row_set_aside_keeps_the_stored_members(teams: World) -> None:
+    teams.store(PERSON, ("1", "name of 1", "1@x", 1), ("2", "name of 2", "2@x", 1)).store(GROUP, ("g",), ("h",))
+    teams.store_links(MEMBER, ("g", "1"), ("g", "2"))
+    teams.export("people", PEOPLE, [*people(("1", None, None)), ("2", "name of 2", "2@x", "not a number", None, None)])
+    teams.export("members", ("team", "person"), [("g", "1"), ("g", "nobody")])
+    teams.compare()
+    assert teams.commands("Member") == []

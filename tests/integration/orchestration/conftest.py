@@ -1,0 +1,133 @@
+"""One connector over files of its own, run step by step as the DAGs and the command do, on both databases."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.orchestration import synchronize
+from include.orchestration.connections import exporting_connections
+from include.orchestration.decisions import Decision
+from include.orchestration.project import find_connector, load_project, open_repository
+from include.orchestration.run import Run, close_run, open_run
+from include.repository.repository import Repository
+
+STAFF = """
+identifier: Staff
+connections:
+  - {identifier: People, package: csv, connection_id: staff_files, settings: {path: people.csv}}
+  - {identifier: Teams, package: csv, connection_id: staff_files, settings: {path: teams.csv}}
+entity_types:
+  - identifier: Staff_Person
+    connection_table: People
+    properties:
+      - {identifier: id, primary_key: true}
+      - {identifier: name}
+      - {identifier: mail, unique_key: true}
+      - {identifier: since, type: datetime, format: "%Y-%m-%d"}
+  - identifier: Staff_Team
+    connection_table: Teams
+    properties:
+      - {identifier: code, primary_key: true}
+associations:
+  - identifier: Staff_PersonTeam
+    connection_table: People
+    end1: {entity_type: Staff_Person, navigation: team, column: id}
+    end2: {entity_type: Staff_Team, navigation: people, collection: true, column: team}
+"""
+HEADER = "id,name,mail,since,team"
+
+
+def person(number: int, name: str | None = None) -> str:
+    """A line of one person."""
+    return f"P{number:03d},{name or f'Name {number}'},p{number}@example.org,2026-01-01,T{number % 3}"
+
+
+@dataclass
+class Pipeline:
+    """The folder of the source files, and the steps over them."""
+
+    files: Path
+    count: int = 0
+
+    @property
+    def repository(self) -> Repository:
+        """The repository that the steps write."""
+        return open_repository(load_project())
+
+    def write(self, *lines: str, header: str = HEADER) -> None:
+        """Write people.csv."""
+        (self.files / "people.csv").write_bytes(("\n".join([header, *lines]) + "\n").encode())
+
+    def people(self, count: int) -> None:
+        """Write a file of ``count`` people."""
+        self.write(*(person(number) for number in range(count)))
+
+    def synchronize(self, mode: Any = "complete", decision: Decision | None = None) -> tuple[Run, dict[str, Any]]:
+        """A whole run; the run and its result, or its verdict where it is blocked and undecided."""
+        self.count += 1
+        run = open_run("Staff", f"run-{self.count}", "synchronize", mode)
+        try:
+            for connection in exporting_connections(find_connector(load_project(), "Staff")):
+                synchronize.export(run, connection)
+            synchronize.prepare(run)
+            synchronize.validate(run)
+            synchronize.compare(run)
+            verdict = synchronize.guard(run)
+            if verdict["blocked"] and decision is None:
+                return run, {"state": "blocked", "verdict": verdict}
+            return run, synchronize.load(run, decision)
+        except Exception as error:
+            close_run(run, "failed", str(error))
+            raise
+
+    def close(self, run: Run) -> None:
+        """End a blocked run that nobody decides on."""
+        close_run(run, "failed", "nobody decided")
+
+    def state(self) -> str:
+        """Everything that the repository holds of the connector, with its history, as one text."""
+        repository = self.repository
+        rows = {
+            entity: [
+                repository.history(entity, key)
+                for key in sorted({row[key_name] for row in repository.as_of(entity, _far_future())})
+            ]
+            for entity, key_name in (("Staff_Person", "id"), ("Staff_Team", "code"))
+        }
+        association = find_connector(load_project(), "Staff").associations[0]
+        return json.dumps({"rows": rows, "links": repository.links_as_of(association, _far_future())}, default=str)
+
+
+def _far_future() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def pipeline(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """The pipeline after its first load of 60 people in three teams."""
+    configuration, files = tmp_path / "configuration", tmp_path / "files"
+    configuration.mkdir()
+    files.mkdir()
+    (configuration / "staff.yaml").write_text(STAFF)
+    url = (
+        f"sqlite:///{tmp_path / 'repository.db'}"
+        if request.param == "sqlite"
+        else request.getfixturevalue("fresh_postgresql_url")
+    )
+    monkeypatch.setenv("ROLLCALL_CONFIG", str(configuration))
+    monkeypatch.setenv("ROLLCALL_STORAGE", f"file://{tmp_path / 'storage'}")
+    monkeypatch.setenv("ROLLCALL_REPOSITORY", url)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.setenv("AIRFLOW_CONN_STAFF_FILES", json.dumps({"conn_type": "fs", "extra": {"path": str(files)}}))
+    made = Pipeline(files)
+    (files / "teams.csv").write_text("code\nT0\nT1\nT2\n")
+    made.people(60)
+    made.synchronize("initial")
+    return made
