@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -14,9 +15,12 @@ from rich.console import Console
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-console = Console()
-errors = Console(stderr=True)
 DEBUG = "ROLLCALL_DEBUG"
+WIDTH_OF_A_FILE = 180
+
+# Where nobody looks (a file, a pipe), lines are not broken to fit a screen of 80 columns.
+console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+errors = Console(stderr=True)
 
 
 def fail(message: str) -> NoReturn:

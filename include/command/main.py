@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from include.command import tables
-from include.command.console import console, fail, stop_on_error
+from include.command.console import DEBUG, console, fail, stop_on_error
 
 application = typer.Typer(
     help="Rollcall: synchronize managed systems into the identity repository, and provision them back.",
@@ -205,6 +205,9 @@ def main() -> None:
     from include.model.environment import project_root
 
     os.environ.setdefault("AIRFLOW_HOME", str(project_root() / ".airflow"))
+    if not os.environ.get(DEBUG):
+        # Airflow logs to standard output as soon as it is imported, over the tables.
+        os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if settings_file().exists():
         os.environ.update(connection_environment(settings_file()))

@@ -12,10 +12,11 @@ from connectors.contract import CheckResult
 from include.command.console import console, fail
 from include.model.configuration import Configuration
 from include.model.environment import storage_url
-from include.orchestration.project import load_project, open_repository
+from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run
 from include.storage.folder import run_folder
 
+LAST_YEAR = 9999
 STATE_COLOURS = {"loaded": "green", "done": "green", "blocked": "yellow", "rejected": "yellow", "failed": "red"}
 
 
@@ -36,7 +37,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
 
 
 def _plain(value: Any) -> str:
-    text = value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else str(value)
+    text = f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
     return text.replace("[", "\\[")
 
 
@@ -171,9 +172,10 @@ def print_rejects(connector: str, run_id: str | None, limit: int) -> None:
     from include.snapshot.show import list_rejects
 
     run_id, folder = _folder_of(connector, run_id, "synchronize")
-    rows = [
-        (item.table, item.line, item.key, item.column, item.value, item.reason) for item in list_rejects(folder, limit)
-    ]
+    entity_types = find_connector(load_project(), connector).entity_types
+    keys = {item.identifier: item.primary_key.source_column for item in entity_types}
+    rejects = list_rejects(folder, limit, keys)
+    rows = [(item.table, item.line, item.key, item.column, item.value, item.reason) for item in rejects]
     print_table(f"set aside by {run_id}", ("table", "line", "key", "column", "value", "reason"), rows)
 
 
@@ -214,7 +216,14 @@ def print_history(entity_type: str, key: str) -> None:
         shown = {name: value for name, value in values.items() if previous.get(name) != value}
         what = "; ".join(f"{name}: {value}" for name, value in shown.items() if value is not None or name in previous)
         rows.append(
-            (version["valid_from"], version["valid_to"], what, version["run_id"], version["mode"], version["approver"])
+            (
+                version["valid_from"],
+                _end(version["valid_to"]),
+                what,
+                version["run_id"],
+                version["mode"],
+                version["approver"],
+            )
         )
         previous = values
     print_table(
@@ -222,6 +231,10 @@ def print_history(entity_type: str, key: str) -> None:
         ("from (UTC)", "to (UTC)", "values, then what changed", "run", "mode", "approved by"),
         rows,
     )
+
+
+def _end(instant: datetime) -> datetime | str:
+    return "now" if instant.year == LAST_YEAR else instant
 
 
 def print_as_of(entity_type: str, instant: datetime, limit: int) -> None:

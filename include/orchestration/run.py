@@ -81,7 +81,9 @@ def _yield_to_other_run(repository: Repository, connector: str, purpose: Purpose
     other = repository.run(other_id) if other_id else None
     if other is None:
         return
-    if not _is_dead(other.run_id):
+    # A command that is blocked has ended: it waits for nobody, unlike an approval in Airflow.
+    waits_for_nobody = other.state == "blocked" and other.run_id.startswith(f"{COMMAND_RUN}__")
+    if not (waits_for_nobody or _is_dead(other.run_id)):
         raise SkipRun(f"{connector}: run {other.run_id} is {other.state}; it must end before another one starts")
     message = "nobody decided; a new run took its place" if other.state == "blocked" else "its process went away"
     repository.close_run(other.run_id, "failed", message)

@@ -194,7 +194,9 @@ def _dangles(work: Work, ends: Ends, end: End) -> str:
     """
     other = ends.both[2 - end.number]
     counts = work.entity_types.get(other.entity_type.identifier)
-    other_is_whole = counts is None or not (counts.null_keys or counts.unreadable_keys or work.count(_aside(work, other)))
+    other_is_whole = counts is None or not (
+        counts.null_keys or counts.unreadable_keys or work.count(_aside(work, other))
+    )
     if end.end.collection and other_is_whole:
         return "(reason = 'unresolved_reference')"
     return "false"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from include.snapshot.raw import csv_relation, read_header
 from include.storage.engine import engine, literal, name
 from include.storage.folder import Folder
 
 SET_ASIDE = {".nullpk.csv": "empty key", ".duplicates.csv": "duplicate key", ".rejects.csv": None}
 SHOWN_CHARACTERS = 60
-READ_OPTIONS = """header = true, all_varchar = true, delim = ',', quote = '"', escape = '"'"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,14 @@ def list_changes(run: Folder, limit: int) -> list[ShownChange]:
     return found
 
 
-def list_rejects(run: Folder, limit: int) -> list[ShownReject]:
-    """The rows that a run set aside, table by table, up to ``limit``; values are cut to a line."""
+def list_rejects(run: Folder, limit: int, keys: Mapping[str, str]) -> list[ShownReject]:
+    """The rows that a run set aside, table by table, up to ``limit``; values are cut to a line.
+
+    Args:
+        run: the run's folder.
+        limit: rows to return.
+        keys: per entity type, the column of the raw file that holds its primary key.
+    """
     clean = run.child("clean")
     found: list[ShownReject] = []
     with engine(run) as connection:
@@ -83,15 +90,17 @@ def list_rejects(run: Folder, limit: int) -> list[ShownReject]:
             suffix = next((item for item in SET_ASIDE if file.endswith(item)), None)
             if suffix is None:
                 continue
-            relation = f"read_csv({literal(clean.file(file))}, {READ_OPTIONS})"
-            columns = {str(row[0]) for row in connection.execute(f"SELECT * FROM {relation} LIMIT 0").description}
-            shown = [
-                f"left({name(item)}, {SHOWN_CHARACTERS})" if item in columns else "''"
-                for item in ("line", "key", "column", "value")
-            ]
-            reason = "reason" if "reason" in columns else literal(SET_ASIDE[suffix] or "")
-            values = ", ".join(f"coalesce({item}, '')" for item in shown)
+            table, header = file.removesuffix(suffix), read_header(clean, file)
+            values = ", ".join(_shown(header, item) for item in ("line", ("key", keys.get(table)), "column", "value"))
+            reason = "reason" if "reason" in header else literal(SET_ASIDE[suffix] or "")
+            relation = csv_relation(clean.file(file), header)
             query = f"SELECT {values}, {reason} FROM {relation} LIMIT {limit - len(found)}"
-            table = file.removesuffix(suffix)
             found += [ShownReject(table, *row) for row in connection.execute(query).fetchall()]
     return found
+
+
+def _shown(header: Sequence[str], wanted: str | tuple[str, str | None]) -> str:
+    """SQL for the first of the wanted columns that the file has, cut to a line; empty where it has none."""
+    names = (wanted,) if isinstance(wanted, str) else wanted
+    column = next((item for item in names if item in header), None)
+    return f"coalesce(left({name(column)}, {SHOWN_CHARACTERS}), '')" if column else "''"

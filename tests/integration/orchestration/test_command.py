@@ -1,0 +1,87 @@
+"""The ``rollcall`` command over a real pipeline: what it prints, and with which exit code it ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from include.command.main import application
+from tests.integration.orchestration.conftest import Pipeline, person
+
+
+def rollcall(*arguments: str) -> Result:
+    return CliRunner().invoke(application, list(arguments))
+
+
+@pytest.fixture
+def staff(pipeline: Pipeline) -> Pipeline:
+    """The pipeline after a second run that renamed one person, and set a row aside."""
+    lines = [person(number, "Renamed" if number == 1 else None) for number in range(60)]
+    lines[2] = lines[2].replace("2026-01-01", "someday")
+    pipeline.write(*lines)
+    pipeline.synchronize()
+    return pipeline
+
+
+@pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+class TestCommand:
+    def test_check_lists_the_connectors(self, staff: Pipeline) -> None:
+        result = rollcall("check")
+        assert result.exit_code == 0
+        assert "People (csv)" in result.output
+
+    def test_check_fails_with_a_line_per_mistake(self, staff: Pipeline) -> None:
+        configuration = staff.files.parent / "configuration"
+        text = (configuration / "staff.yaml").read_text().replace("primary_key", "primry_key", 1)
+        (configuration / "staff.yaml").write_text(text)
+        result = rollcall("check")
+        assert result.exit_code == 1
+        assert "staff.yaml:10:" in result.output
+        assert "did you mean 'primary_key'?" in result.output
+
+    def test_show_runs_changes_and_rejects(self, staff: Pipeline) -> None:
+        assert "run-2" in rollcall("show", "runs").output
+        changes = rollcall("show", "changes", "Staff", "--run", "run-2").output
+        assert "name: Name 1 → Renamed" in changes
+        rejects = rollcall("show", "rejects", "Staff").output
+        assert all(part in rejects for part in ("P002", "since", "someday", "unparsable"))
+
+    def test_history_and_as_of(self, staff: Pipeline) -> None:
+        history = rollcall("history", "Staff_Person", "P001").output
+        assert history.index("Name 1") < history.index("Renamed")
+        assert "Renamed" in rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_Person").output
+        assert "Renamed" not in rollcall("as-of", "2000-01-01", "Staff_Person").output
+        unknown = rollcall("history", "Staff_Person", "P999")
+        assert unknown.exit_code == 1
+        assert "no resource 'P999'" in unknown.output
+
+    def test_a_blocked_run_ends_with_1_until_somebody_answers(self, staff: Pipeline) -> None:
+        staff.people(20)
+        before = staff.state()
+        blocked = rollcall("synchronize", "Staff")
+        assert blocked.exit_code == 1
+        assert "max_percentage_deleted_lines" in blocked.output
+        rejected = rollcall("synchronize", "Staff", "--reject", "--reason", "half of it is missing")
+        assert rejected.exit_code == 0
+        assert staff.state() == before
+        assert "half of it is missing" in rollcall("show", "runs").output
+        kept = rollcall("synchronize", "Staff", "--approve", "--no-deletions")
+        assert kept.exit_code == 0
+        assert len(staff.repository.as_of("Staff_Person", datetime.now(UTC))) == 60
+        approved = rollcall("synchronize", "Staff", "--approve", "--reason", "they left")
+        assert approved.exit_code == 0
+        assert len(staff.repository.as_of("Staff_Person", datetime.now(UTC))) == 20
+        assert rollcall("audit").exit_code == 0
+
+    def test_mistakes_in_the_call_are_one_line(self, staff: Pipeline) -> None:
+        for arguments, line in (
+            (("synchronize", "Nobody"), "no connector 'Nobody'"),
+            (("synchronize", "Staff", "--approve", "--reject"), "exclude each other"),
+            (("as-of", "yesterday", "Staff_Person"), "not an ISO 8601 instant"),
+            (("history", "Nothing", "1"), "Nothing"),
+        ):
+            result = rollcall(*arguments)
+            assert result.exit_code == 1
+            assert line in result.output
