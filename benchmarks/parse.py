@@ -11,26 +11,8 @@ from pathlib import Path
 
 from benchmarks.report import Report
 from include.model.environment import project_root
+from tests.unit.dags.test_parsing import CONNECTOR
 
-CONNECTOR = """
-identifier: Source{number}
-connections:
-  - {{identifier: File{number}, package: csv, connection_id: files, settings: {{path: people.csv}}}}
-entity_types:
-  - identifier: Person{number}
-    connection_table: File{number}
-    properties:
-      - {{identifier: employee_id, primary_key: true}}
-      - {{identifier: name}}
-      - {{identifier: active, type: bool}}
-resource_types:
-  - identifier: Account{number}
-    source_entity_type: Person{number}
-    target_entity_type: Person{number}
-    connection: File{number}
-    scalar_rules:
-      - {{property: name, expression: upper(name)}}
-"""
 MEASURE = """
 import time, runpy
 from airflow.sdk import DAG, dag, task

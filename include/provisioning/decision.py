@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from include.model.configuration import Configuration, Connector, EntityType, ResourceType
+from include.policy.dependency import by_dependency
 from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.mapping import (
     Navigation,
-    by_dependency,
     entity_type,
     navigations,
     order_resource_type,

@@ -87,17 +87,3 @@ def order_resource_type(configuration: Configuration, item: ResourceType) -> dic
         "TargetEntityType": {"Id": item.target_entity_type, "Identifier": item.target_entity_type},
         "Mapping": order_mapping(configuration, target),
     }
-
-
-def by_dependency(items: tuple[ResourceType, ...]) -> tuple[ResourceType, ...]:
-    """Resource types with what they depend on first; otherwise in the order they were declared.
-
-    A dependency outside ``items`` (another connector's) is not an order among them.
-    """
-    remaining, done = list(items), list[ResourceType]()
-    while remaining:
-        waiting = {item.identifier for item in remaining}
-        ready = [item for item in remaining if item.depends_on not in waiting] or remaining[:1]
-        done += ready
-        remaining = [item for item in remaining if item not in ready]
-    return tuple(done)

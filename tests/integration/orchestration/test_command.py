@@ -27,7 +27,8 @@ def staff(pipeline: Pipeline) -> Pipeline:
 
 @pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
 class TestCommand:
-    def test_check_lists_the_connectors(self, staff: Pipeline) -> None:
+    @pytest.mark.usefixtures("staff")
+    def test_check_lists_the_connectors(self) -> None:
         result = rollcall("check")
         assert result.exit_code == 0
         assert "People (csv)" in result.output
@@ -41,14 +42,16 @@ class TestCommand:
         assert "staff.yaml:10:" in result.output
         assert "did you mean 'primary_key'?" in result.output
 
-    def test_show_runs_changes_and_rejects(self, staff: Pipeline) -> None:
+    @pytest.mark.usefixtures("staff")
+    def test_show_runs_changes_and_rejects(self) -> None:
         assert "run-2" in rollcall("show", "runs").output
         changes = rollcall("show", "changes", "Staff", "--run", "run-2").output
         assert "name: Name 1 → Renamed" in changes
         rejects = rollcall("show", "rejects", "Staff").output
         assert all(part in rejects for part in ("P002", "since", "someday", "unparsable"))
 
-    def test_history_and_as_of(self, staff: Pipeline) -> None:
+    @pytest.mark.usefixtures("staff")
+    def test_history_and_as_of(self) -> None:
         history = rollcall("history", "Staff_Person", "P001").output
         assert history.index("Name 1") < history.index("Renamed")
         assert "Renamed" in rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_Person").output
@@ -75,7 +78,8 @@ class TestCommand:
         assert len(staff.repository.as_of("Staff_Person", datetime.now(UTC))) == 20
         assert rollcall("audit").exit_code == 0
 
-    def test_mistakes_in_the_call_are_one_line(self, staff: Pipeline) -> None:
+    @pytest.mark.usefixtures("staff")
+    def test_mistakes_in_the_call_are_one_line(self) -> None:
         for arguments, line in (
             (("synchronize", "Nobody"), "no connector 'Nobody'"),
             (("synchronize", "Staff", "--approve", "--reject"), "exclude each other"),

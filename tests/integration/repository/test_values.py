@@ -1,7 +1,5 @@
 """A value comes back as it was stored, whichever way it is read."""
 
-# ruff: noqa: DTZ001 - the values of properties have no zone
-
 from __future__ import annotations
 
 import math
