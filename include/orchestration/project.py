@@ -11,6 +11,7 @@ from include.model.configuration import Configuration, Connector
 from include.model.environment import configuration_folder, repository_url
 from include.model.loader import load_configuration
 from include.repository.repository import Repository
+from include.repository.tables import naming_mistakes
 
 
 class UnknownConnector(LookupError):
@@ -19,6 +20,7 @@ class UnknownConnector(LookupError):
 
 def _room_checks(connector: Connector, configuration: Configuration) -> Iterator[tuple[str, str]]:
     """What the rooms above the model say of a connector: (path of the field, message)."""
+    yield from naming_mistakes(connector)
     if connector.resource_types:
         from include.policy.expressions import expression_mistakes
 

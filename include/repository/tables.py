@@ -10,14 +10,14 @@ refused on both.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from include.model.configuration import Association, Configuration, EntityType, PropertyType
+from include.model.configuration import Association, Configuration, Connector, EntityType, PropertyType
 from include.repository.errors import SchemaMismatch
 from include.repository.instants import OPEN_END_TEXT, Instant
 from include.repository.ledger import LEDGER
@@ -214,6 +214,23 @@ def _partial_index(
     sa.Index(
         index_name(table.name, purpose), *columns, unique=unique, sqlite_where=condition, postgresql_where=condition
     )
+
+
+def naming_mistakes(connector: Connector) -> Iterator[tuple[str, str]]:
+    """Identifiers of a connector that no table or column of the repository can have: (path of the field, message)."""
+    own = {item.identifier for item in SYSTEM_ENTITY_TYPES}
+    for position, entity in enumerate(connector.entity_types):
+        path = f"entity_types[{position}]"
+        if entity.identifier.lower() in own or entity.identifier.lower().startswith(RESERVED_PREFIXES):
+            yield f"{path}.identifier", f"'{entity.identifier}' names a table of Rollcall's own; choose another"
+        for number, item in enumerate(entity.properties):
+            if item.identifier.lower() in RESERVED_COLUMNS or item.identifier.lower().startswith(RESERVED_PREFIXES):
+                where = f"{path}.properties[{number}].identifier"
+                yield where, f"'{item.identifier}' names a column of Rollcall's own; choose another"
+    for position, association in enumerate(connector.associations):
+        if association.identifier.lower() in own or association.identifier.lower().startswith(RESERVED_PREFIXES):
+            path = f"associations[{position}].identifier"
+            yield path, f"'{association.identifier}' names a table of Rollcall's own; choose another"
 
 
 def _check_names(where: str, names: Iterable[str]) -> None:
