@@ -156,6 +156,16 @@ def as_of(
 
 @application.command()
 @stop_on_error
+def close(run: Annotated[str, typer.Argument(metavar="RUN", help="run id")], reason: Reason = "") -> None:
+    """Close a run whose machine died, so that its connector can run again; whatever it wrote stays."""
+    from include.orchestration.run import abandon
+
+    abandon(run, reason)
+    console.print(f"{run}: closed as failed")
+
+
+@application.command()
+@stop_on_error
 def audit() -> None:
     """Prove the audit trail: every record's hash, and the chain."""
     tables.print_audit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import socket
@@ -84,7 +85,10 @@ def _yield_to_other_run(repository: Repository, connector: str, purpose: Purpose
     # A command that is blocked has ended: it waits for nobody, unlike an approval in Airflow.
     waits_for_nobody = other.state == "blocked" and other.run_id.startswith(f"{COMMAND_RUN}__")
     if not (waits_for_nobody or _is_dead(other.run_id)):
-        raise SkipRun(f"{connector}: run {other.run_id} is {other.state}; it must end before another one starts")
+        raise SkipRun(
+            f"{connector}: run {other.run_id} is {other.state}; it must end before another one starts "
+            f"(if its machine died: rollcall close {other.run_id})"
+        )
     message = "nobody decided; a new run took its place" if other.state == "blocked" else "its process went away"
     repository.close_run(other.run_id, "failed", message)
 
@@ -147,6 +151,21 @@ def reopen(run: Run, repository: Repository) -> None:
     record = repository.run(run.run_id)
     if record is not None and record.state in {"failed", "rejected", "skipped"}:
         repository.open_run(replace(record, state="running", message=run.reason or ""))
+
+
+def abandon(run_id: str, reason: str) -> None:
+    """Close an open run that nothing will end any more, in the name of the user of this process.
+
+    Raises:
+        StepFailed: there is no such run, or it has ended.
+    """
+    repository = open_repository(load_project())
+    record = repository.run(run_id)
+    if record is None or record.state not in {"running", "blocked"}:
+        state = "not known" if record is None else record.state
+        raise StepFailed(f"run {run_id} is {state}; only a running or blocked run can be closed")
+    user = getpass.getuser()
+    repository.close_run(run_id, "failed", f"closed by {user}" + (f": {reason}" if reason else ""), actor=user)
 
 
 def close_run(run: Run, outcome: Literal["succeeded", "failed"], message: str | None = None) -> str:

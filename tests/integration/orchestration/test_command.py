@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from include.command.main import application
+from include.orchestration.run import open_run
 from tests.integration.orchestration.conftest import Pipeline, person
 
 
@@ -77,6 +78,17 @@ class TestCommand:
         assert approved.exit_code == 0
         assert len(staff.repository.as_of("Staff_Person", datetime.now(UTC))) == 20
         assert rollcall("audit").exit_code == 0
+
+    def test_a_run_whose_machine_died_can_be_closed(self, staff: Pipeline) -> None:
+        open_run("Staff", "died", "synchronize")
+        stuck = rollcall("synchronize", "Staff")
+        assert stuck.exit_code == 1
+        assert "rollcall close died" in stuck.output
+        assert rollcall("close", "died", "--reason", "power cut").exit_code == 0
+        (entry, *_) = staff.repository.audit(subject="died")
+        assert "power cut" in entry.detail["message"]
+        assert rollcall("synchronize", "Staff").exit_code == 0
+        assert "only a running or blocked run" in rollcall("close", "died").output
 
     @pytest.mark.usefixtures("staff")
     def test_mistakes_in_the_call_are_one_line(self) -> None:
