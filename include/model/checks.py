@@ -19,6 +19,7 @@ from include.model.formats import format_mistake, mask_mistake
 from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
+from include.model.transformations import transformation_mistakes
 
 OWN_COLUMNS = frozenset({"resource_id", "valid_from", "valid_to", "load_id", "command"})
 """Columns that every table of the repository, or of a run, has beside the properties."""
@@ -30,6 +31,7 @@ def connector_mistakes(connector: Connector) -> Iterator[Finding]:
     """Everything that can be told from one connector alone."""
     yield from _schedule_mistakes(connector)
     yield from _threshold_mistakes(connector)
+    yield from transformation_mistakes(connector)
     for index, entity_type in enumerate(connector.entity_types):
         path: FieldPath = ("entity_types", index)
         yield from _table_mistakes(entity_type.connection_table, connector.connections, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.model.configuration import Configuration, Connector
+from include.model.transformations import transformations_of
 from include.snapshot.entities import mapped_columns, prepare_entity_type
 from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
 from include.snapshot.preparation import FILE, Preparation
@@ -51,7 +52,9 @@ def _prepare_tables(work: Work, states: dict[str, TableState], ends: list[Ends])
             mapped |= mapped_columns(item)
         for item_ends in linking:
             mapped |= link_columns(item_ends.association)
-        raw = load_table(work.connection, work.run, table, state, mapped)
+        raw = load_table(
+            work.connection, work.run, table, state, mapped, transformations_of(work.connector, table)
+        )
         for item in entity_types:
             work.entity_types[item.identifier] = prepare_entity_type(work, item, raw)
         for item_ends in linking:
