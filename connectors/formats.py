@@ -10,14 +10,13 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.errors import InvalidValue
 from include.model.formats import (
     EPOCH_TICKS,
-    MAXIMUM_BIT,
     NEVER,
     PATTERN,
     TICKS_PER_MICROSECOND,
@@ -26,12 +25,9 @@ from include.model.formats import (
     specifiers,
 )
 
-MONTHS = ("January", "February", "March", "April", "May", "June", "July") + (
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
 )
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - an order's datetime is UTC without saying so
@@ -108,38 +104,43 @@ class _Unsayable(ValueError):
 
 
 def _spelled(kind: str, found: Format | None, text: str) -> str:
-    name = found.name if found else None
-    if found is not None and found.separator is not None:
-        return _joined(_lines(text), found.separator) if found.name == "Concat" else text
-    if name == "Bit":
-        raise _Unsayable("it is one flag of a mask; write the mask")
-    if name == "Guid" and found is not None and found.argument:
-        identifier = uuid.UUID(text)
-        octets = identifier.bytes if found.argument == "big_endian" else identifier.bytes_le
-        return base64.b64encode(octets).decode("ascii")
     if kind == "datetime":
         return _moment(found, _utc(text))
-    if name == "Bool":
-        return {"true": "TRUE", "false": "FALSE"}[text.lower()] if text.lower() in ("true", "false") else _refuse()
+    if found is not None and found.name in _NAMED:
+        return _NAMED[found.name](found, text)
     if kind == "double":
         return repr(float(text))
-    if kind in MASK_BITS:
-        return str(int(text))
-    return uuid.UUID(text).hex if name == "Guid" else text
+    return str(int(text)) if kind in MASK_BITS else text
 
 
-def _refuse() -> str:
-    raise ValueError
+def _flag(_found: Format, _text: str) -> str:
+    raise _Unsayable("it is one flag of a mask; write the mask")
+
+
+def _guid(found: Format, text: str) -> str:
+    identifier = uuid.UUID(text)
+    if not found.argument:
+        return identifier.hex
+    octets = identifier.bytes if found.argument == "big_endian" else identifier.bytes_le
+    return base64.b64encode(octets).decode("ascii")
+
+
+def _boolean(_found: Format, text: str) -> str:
+    upper = text.upper()
+    if upper not in ("TRUE", "FALSE"):
+        raise ValueError
+    return upper
+
+
+def _concatenated(found: Format, text: str) -> str:
+    lines = _lines(text)
+    if any(found.argument in line for line in lines):
+        raise _Unsayable("one of its values holds the separator")
+    return found.argument.join(lines)
 
 
 def _lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line]
-
-
-def _joined(lines: list[str], separator: str) -> str:
-    if any(separator in line for line in lines):
-        raise _Unsayable("one of its values holds the separator")
-    return separator.join(lines)
 
 
 def _utc(text: str) -> datetime:
@@ -204,3 +205,11 @@ def _pieces(moment: datetime) -> dict[str, str]:
         "Z": "UTC",
         "%": "%",
     }
+
+
+_NAMED: dict[str, Callable[[Format, str], str]] = {
+    "Bit": _flag,
+    "Guid": _guid,
+    "Bool": _boolean,
+    "Concat": _concatenated,
+}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
@@ -114,7 +114,8 @@ def sids(draw: st.DrawFn) -> tuple[str, str]:
     return "-".join(["S-1", named, *map(str, parts)]), base64.b64encode(binary).decode()
 
 
-dates = st.datetimes() | st.sampled_from([datetime.min, datetime.max])
+FIRST_DATE, LAST_DATE = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)
+dates = st.datetimes() | st.sampled_from([FIRST_DATE, LAST_DATE])
 """UTC dates and times without a zone, to the microsecond, from the year 1 to 9999."""
 filetimes = st.sampled_from((*NEVER, 10, LAST_TICK)) | st.integers(10, LAST_TICK)
 """Ticks since 1601 that are a date, and those that mean "never"."""
@@ -123,8 +124,6 @@ filetimes = st.sampled_from((*NEVER, 10, LAST_TICK)) | st.integers(10, LAST_TICK
 @st.composite
 def generalized_times(draw: st.DrawFn) -> tuple[str, datetime]:
     """A date in one of the forms of RFC 4517 3.3.13, and the instant in UTC (to the microsecond) that it means."""
-    from datetime import timedelta
-
     moment = draw(st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)))
     form = draw(st.sampled_from(["hour", "minute", "second", "fraction"]))
     if form != "fraction":

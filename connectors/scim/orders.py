@@ -133,9 +133,8 @@ def read_order(order: Order, context: ConnectionContext, service: Service) -> Wr
         if isinstance(value, Mapping):
             raise InvalidValue(f"property '{name}' is a link, which SCIM holds as '{name}{ADD}' and '{name}{REMOVE}'")
         column = resolve(column_name, resource.schema, multivalued=column_name.casefold() in multivalued)
-        if name in mapping.Formats:
-            value = system_text(mapping.Types[name], mapping.Formats[name], value)
-        changes[column] = value
+        spelling = mapping.Formats.get(name)
+        changes[column] = value if spelling is None else system_text(mapping.Types[name], spelling, value)
     return Write(
         change_type=order.change_type,
         resource=resource,

@@ -196,12 +196,23 @@ def with_mask_columns(properties: tuple[Property, ...]) -> tuple[Property, ...]:
     return tuple(_reading_mask(item, columns) for item in properties)
 
 
-def _reading_mask(item: Property, columns: dict[str, str]) -> Property:
+def mask_of(item: Property | None) -> str | None:
+    """The property or column of whose mask a property is a flag, None where it is none."""
+    found = _flag_format(item) if item else None
+    return found.argument if found else None
+
+
+def _flag_format(item: Property) -> Format | None:
     try:
         found = format_of(item.format)
     except ValueError:
-        return item
-    if found is None or found.name != "Bit":
+        return None
+    return found if found is not None and found.name == "Bit" else None
+
+
+def _reading_mask(item: Property, columns: dict[str, str]) -> Property:
+    found = _flag_format(item)
+    if found is None:
         return item
     virtual = flag_column(found.argument, found.bit).casefold()
     if item.column is not None and item.column.casefold() != virtual:
@@ -211,20 +222,14 @@ def _reading_mask(item: Property, columns: dict[str, str]) -> Property:
 
 def mask_mistake(item: Property, properties: tuple[Property, ...]) -> str | None:
     """Why a ``Bit`` cannot be read from its mask, None when it can or is none."""
-    try:
-        found = format_of(item.format)
-    except ValueError:
-        return None
-    if found is None or found.name != "Bit":
+    found = _flag_format(item)
+    if found is None:
         return None
     mask = next((other for other in properties if other.identifier == found.argument), None)
-    if mask is not None and (mask.type not in INTEGERS or mask.format is not None and "bit:" in mask.format.casefold()):
+    if mask is not None and (mask.type not in INTEGERS or _flag_format(mask)):
         return f"'{mask.identifier}' is no bit mask: its type must be an integer"
     column = mask.source_column if mask else found.argument
     if item.source_column != column:
-        return f"the flag is read from column '{column}': leave column out, or write {flag_column(*_flag(found))}"
+        virtual = flag_column(found.argument, found.bit)
+        return f"the flag is read from column '{column}': leave column out, or write {virtual}"
     return None
-
-
-def _flag(found: Format) -> tuple[str, int]:
-    return found.argument, found.bit

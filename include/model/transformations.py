@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from include.model.configuration import Connector, TransformDate, Transformation, WhereValue
+from include.model.configuration import Connector, Transformation, TransformDate, WhereValue
 from include.model.connector_file import Finding
 from include.model.formats import has_time_of_day, pattern_mistake
 from include.model.names import suggestion
@@ -17,7 +17,9 @@ FILE_PACKAGES = frozenset({"csv", "excel"})
 
 def transformations_of(connector: Connector, table: str) -> tuple[Transformation, ...]:
     """The transformations of a connection table, in order; the name's case counts."""
-    return tuple(item for connection in connector.connections for item in connection.transformations if item.table == table)
+    return tuple(
+        item for connection in connector.connections for item in connection.transformations if item.table == table
+    )
 
 
 def source_columns(transformations: tuple[Transformation, ...], mapped: Mapping[str, str]) -> dict[str, str]:
@@ -45,13 +47,14 @@ def source_columns(transformations: tuple[Transformation, ...], mapped: Mapping[
 
 def transformation_mistakes(connector: Connector) -> Iterator[Finding]:
     """Transformations of what is no file, of a table that nothing reads, or that cannot be carried out."""
-    read = list(dict.fromkeys(item.connection_table for item in (*connector.entity_types, *connector.associations)))
+    read = [item.connection_table for item in connector.entity_types]
+    read += [item.connection_table for item in connector.associations]
     for index, connection in enumerate(connector.connections):
         path: FieldPath = ("connections", index, "transformations")
         if connection.transformations and connection.package not in FILE_PACKAGES:
             yield path, f"package '{connection.package}' exports no files: only files are transformed"
             continue
-        tables = [table for table in read if table.partition("_")[0] == connection.identifier]
+        tables = [table for table in dict.fromkeys(read) if table.partition("_")[0] == connection.identifier]
         for position, item in enumerate(connection.transformations):
             place = (*path, position)
             if item.table not in tables:

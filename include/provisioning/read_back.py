@@ -150,7 +150,11 @@ def _difference(name: str, linked_id: str | None, expected: Any, found: Any) -> 
 def _differing(comparisons: list[dict[str, Any]]) -> defaultdict[str, list[dict[str, Any]]]:
     """The scalars that are not as asked, by order id."""
     formats = sorted({(item["type"], item["format"]) for item in comparisons if item["format"] is not None})
-    query = _DIFFERING.format(read=" ".join(_as_exported(kind, spelling) for kind, spelling in formats))
+    cases = [_as_exported(kind, spelling) for kind, spelling in formats]
+    query = _DIFFERING.format(
+        read=" ".join(f"WHEN {which} THEN {text}" for which, text, _ in cases),
+        unread=" ".join(f"WHEN {which} THEN ({reason}) IS NOT NULL" for which, _, reason in cases),
+    )
     with engine() as connection:
         rows = connection.execute(query, {"comparisons": json.dumps(comparisons), "shown": SHOWN}).fetchall()
     differing = defaultdict[str, list[dict[str, Any]]](list)
@@ -159,13 +163,12 @@ def _differing(comparisons: list[dict[str, Any]]) -> defaultdict[str, list[dict[
     return differing
 
 
-def _as_exported(kind: PropertyType, spelling: str) -> str:
-    """How the text of one format reads, as part of a CASE; text that is no value stays as it is."""
+def _as_exported(kind: PropertyType, spelling: str) -> tuple[str, str, str]:
+    """SQL for the values of one format: which they are, how their text reads, and why it does not."""
     item = Property(identifier="found", type=kind, format=spelling)
     value = parsed(item, "found")
     text = f"base64({value})" if DUCKDB_TYPES[kind] == "BLOB" else f"CAST({value} AS VARCHAR)"
-    read = f"CASE WHEN ({reason}) IS NULL THEN {text} ELSE found END" if (reason := mistake(item, "found")) else text
-    return f"WHEN type = {literal(kind)} AND format = {literal(spelling)} THEN {read}"
+    return f"type = {literal(kind)} AND format = {literal(spelling)}", text, mistake(item, "found") or "NULL"
 
 
 # Text is read as the preparation of an export reads it. Where either side is no value of the type, the
@@ -177,16 +180,20 @@ _DIFFERING = """
             "expected": "VARCHAR", "found": "VARCHAR"
         }}]'), recursive := true)
     ),
-    reading AS (SELECT * EXCLUDE (found), CASE {read} WHEN true THEN found END AS found FROM compared),
+    reading AS (
+        SELECT *, CASE {read} WHEN true THEN found END AS value, CASE {unread} WHEN true THEN false END AS unread
+        FROM compared
+    ),
     typed AS (
         SELECT *, CASE
-            WHEN expected IS NULL OR found IS NULL THEN expected IS NOT DISTINCT FROM found
-            WHEN type = 'bool' THEN TRY_CAST(expected AS BOOLEAN) = TRY_CAST(found AS BOOLEAN)
+            WHEN unread THEN expected = found
+            WHEN expected IS NULL OR value IS NULL THEN expected IS NOT DISTINCT FROM value
+            WHEN type = 'bool' THEN TRY_CAST(expected AS BOOLEAN) = TRY_CAST(value AS BOOLEAN)
             WHEN type IN ('int16', 'int32', 'int64', 'byte')
-                THEN TRY_CAST(expected AS BIGINT) = TRY_CAST(found AS BIGINT)
-            WHEN type = 'double' THEN TRY_CAST(expected AS DOUBLE) = TRY_CAST(found AS DOUBLE)
-            WHEN type = 'datetime' THEN TRY_CAST(expected AS TIMESTAMP) = TRY_CAST(found AS TIMESTAMP)
-            ELSE expected = found END AS same
+                THEN TRY_CAST(expected AS BIGINT) = TRY_CAST(value AS BIGINT)
+            WHEN type = 'double' THEN TRY_CAST(expected AS DOUBLE) = TRY_CAST(value AS DOUBLE)
+            WHEN type = 'datetime' THEN TRY_CAST(expected AS TIMESTAMP) = TRY_CAST(value AS TIMESTAMP)
+            ELSE expected = value END AS same
         FROM reading
     )
     SELECT order_id, name, left(expected, $shown), left(found, $shown) FROM typed

@@ -53,7 +53,7 @@ def _prepare_tables(work: Work, states: dict[str, TableState], ends: list[Ends])
         for item_ends in linking:
             mapped |= link_columns(item_ends.association)
         raw = load_table(
-            work.connection, work.run, table, state, mapped, transformations_of(work.connector, table)
+            work.connection, work.run, table, state, mapped, transformations=transformations_of(work.connector, table)
         )
         for item in entity_types:
             work.entity_types[item.identifier] = prepare_entity_type(work, item, raw)

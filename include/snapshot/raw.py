@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from include.model.configuration import Transformation
 from include.model.transformations import source_columns
 from include.snapshot.errors import PreparationError
-from include.snapshot.transformations import COMMAND, FILTERED, transformed
+from include.snapshot.transformations import FILTERED, transformed
 from include.storage.engine import literal, name
 from include.storage.folder import Folder
 
 if TYPE_CHECKING:
     import duckdb
 
+COMMAND = "command"
+"""The extra column of a table of changes."""
 MAXIMUM_LINE = 16 * 1024 * 1024
 """Bytes of the longest line that is read; DuckDB's buffers must hold two of them."""
 FAULTS = (
@@ -106,6 +108,7 @@ def load_table(
     table: str,
     state: TableState,
     mapped: Mapping[str, str],
+    *,
     transformations: tuple[Transformation, ...] = (),
 ) -> RawTable:
     """Load the mapped columns of one raw file into a temporary table, in the order of the file.
@@ -144,7 +147,7 @@ def load_table(
         header,
         transformations,
         lambda names, column, purpose: find_column(names, column, file, purpose),
-        command=state.command,
+        command=f"c{find_column(header, COMMAND, file, 'the changes')}" if state.command else None,
     )
     rows = _create(connection, f"CREATE OR REPLACE TEMP TABLE {relation} AS {query}", file)
     if state.rows is not None and rows != state.rows:

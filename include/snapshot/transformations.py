@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from include.model.configuration import ConcatColumns, TransformDate, Transformation, WhereValue
+from include.model.configuration import ConcatColumns, Transformation, TransformDate, WhereValue
 from include.snapshot import delta
 from include.snapshot.errors import PreparationError
 from include.snapshot.values import in_order, joined
@@ -19,8 +19,6 @@ from include.storage.engine import literal
 if TYPE_CHECKING:
     import duckdb
 
-COMMAND = "command"
-"""The extra column of a table of changes."""
 FILTERED = "filtered"
 """The column that marks the rows that ``WhereValue`` leaves out."""
 MICROSECONDS_PER_DAY = 86_400_000_000
@@ -36,7 +34,7 @@ def transformed(
     transformations: tuple[Transformation, ...],
     find: FindColumn,
     *,
-    command: bool = False,
+    command: str | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """A query over the relation with the transformations done, and the header with the columns they make.
 
@@ -46,14 +44,14 @@ def transformed(
         header: the names of the raw file's columns.
         transformations: those of the table, in order.
         find: the index of a column in a header.
-        command: whether it is a table of changes. Of those, a deletion is never left out, and any other
-            change of a row that is left out becomes its deletion.
+        command: the column of commands of a table of changes. Of those, a deletion is never left out, and
+            any other change of a row that is left out becomes its deletion.
 
     Raises:
         PreparationError: the header lacks a column that is read, or an expression is none.
     """
     query = f"SELECT *, false AS {FILTERED} FROM {relation}"
-    done = delta.command(f"c{find(header, COMMAND, 'the changes')}") if command else None
+    done = delta.command(command) if command else None
     for item in transformations:
         inputs = [f"c{find(header, column, f'{item.type} on {item.table}')}" for column in item.inputs]
         if isinstance(item, WhereValue):
@@ -70,8 +68,7 @@ def transformed(
         query = f"SELECT {value} AS made, * FROM ({query})"
         query = f"SELECT made AS c{present}, COLUMNS(c -> c NOT IN ('made', 'c{present}')) FROM ({query})"
     if done and any(isinstance(item, WhereValue) for item in transformations):
-        asked = f"c{find(header, COMMAND, 'the changes')}"
-        leaving = f"CASE WHEN {FILTERED} AND {done} IS NOT NULL THEN 'delete' ELSE {asked} END AS {asked}"
+        leaving = f"CASE WHEN {FILTERED} AND {done} IS NOT NULL THEN 'delete' ELSE {command} END AS {command}"
         query = f"SELECT * REPLACE ({leaving}, false AS {FILTERED}) FROM ({query})"
     return query, header
 
@@ -135,7 +132,9 @@ def moved_date(item: TransformDate, raw: str) -> str:
     """
     moment = f"CAST(try_strptime({raw}, {literal(item.date_pattern)}) AS TIMESTAMP)"
     moved = f"{moment} + to_microseconds({_added(item)})"
-    return f"""CASE WHEN {_is_moved(item, moment)} THEN strftime({moved}, {literal(item.date_pattern)}) ELSE {raw} END"""
+    return (
+        f"""CASE WHEN {_is_moved(item, moment)} THEN strftime({moved}, {literal(item.date_pattern)}) ELSE {raw} END"""
+    )
 
 
 def restored_date(item: TransformDate, text: str) -> str:
