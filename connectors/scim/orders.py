@@ -134,7 +134,7 @@ def read_order(order: Order, context: ConnectionContext, service: Service) -> Wr
             raise InvalidValue(f"property '{name}' is a link, which SCIM holds as '{name}{ADD}' and '{name}{REMOVE}'")
         column = resolve(column_name, resource.schema, multivalued=column_name.casefold() in multivalued)
         spelling = mapping.Formats.get(name)
-        changes[column] = value if spelling is None else system_text(mapping.Types[name], spelling, value)
+        changes[column] = value if spelling is None else system_text(mapping.Types.get(name, "string"), spelling, value)
     return Write(
         change_type=order.change_type,
         resource=resource,
