@@ -84,7 +84,7 @@ def export(run: Run, connection: str) -> dict[str, Any]:
 
 def _report_fallbacks(run: Run, repository: Repository, connector: Connector) -> None:
     """Put on record that connections of an incremental run were exported completely after all."""
-    fallbacks = {name: report["fallback"] for name, report in _reports(run, connector).items() if report["fallback"]}
+    fallbacks = {name: why for name, report in _reports(run, connector).items() if (why := report.get("fallback"))}
     if fallbacks and not run.dry_run:
         mode = "complete" if len(fallbacks) == len(exporting_connections(connector)) else run.mode
         repository.change_mode(run.run_id, mode, "; ".join(f"{name}: {why}" for name, why in fallbacks.items()))
