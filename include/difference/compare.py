@@ -45,7 +45,6 @@ class _Comparison:
     after: str
     keys: tuple[tuple[str, str], ...]
     columns: tuple[str, ...] = ()
-    carry: tuple[str, ...] = ()
 
     @property
     def present(self) -> str:
@@ -78,29 +77,26 @@ def compare(
     output: str,
     deletions: bool = True,
     protected: str | None = None,
-    carry: Sequence[str] = ("resource_id",),
 ) -> Counts:
     """Write the changes that turn ``before`` into ``after`` to a Parquet file, sorted by key.
 
-    The file holds ``command`` (insert, update or delete), ``key`` (the key as text), the ``carry``
-    columns of ``before`` (NULL for an insert), ``changed_columns`` (of an update; else empty), and ``old``
-    and ``new`` as structs of ``columns`` (NULL where there is no such row).
+    The file holds ``command`` (insert, update or delete), ``key`` (the key as text), ``changed_columns`` (of
+    an update; else empty), and ``old`` and ``new`` as structs of ``columns`` (NULL where there is no such row).
 
     Args:
         connection: an engine that reads both relations and writes the output.
-        before: a SQL relation, e.g. ``read_parquet('...')``, with ``key``, ``columns`` and ``carry``.
-        after: a SQL relation with ``key`` and ``columns``.
+        before: a SQL relation, e.g. ``read_parquet('...')``, with ``key`` and ``columns``.
+        after: a SQL relation of the same.
         key: the column that identifies a row on both sides.
         columns: the columns to compare, the key among them where it is a property.
         output: path of the Parquet file.
         deletions: false withholds every deletion.
         protected: a SQL relation with a column ``key``: these keys are never deleted.
-        carry: columns of ``before`` to hand on.
 
     Raises:
         DifferenceError: a key is NULL or stands twice on one side, or a column is missing.
     """
-    comparison = _Comparison(before, after, ((key, "key"),), tuple(columns), tuple(carry))
+    comparison = _Comparison(before, after, ((key, "key"),), tuple(columns))
     return _write(connection, comparison, output, deletions=deletions, protected=protected)
 
 
@@ -232,7 +228,6 @@ def _changes(comparison: _Comparison, *, deletions: bool, protected: str | None)
             f"coalesce({comparison.text('b', column)}, {comparison.text('a', column)}) AS {name(label)}"
             for column, label in comparison.keys
         ),
-        *(f"b.{name(column)} AS {name(column)}" for column in comparison.carry),
     ]
     if comparison.columns:
         fields += [

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 Item = EntityType | Association
+ID_COLUMNS = ("resource_id", "resource1_id", "resource2_id")
 
 
 def export_base(
@@ -32,15 +33,20 @@ def export_base(
     folder: Folder,
     connector: str,
     items: Sequence[Item],
+    *,
+    resource_ids: bool = False,
 ) -> int:
     """Write ``<identifier>.parquet`` of every item and, last, ``base.json``; return the connector's last load.
 
+    The files hold every property of an entity type and ``key1``, ``key2`` (text) of an association, in order
+    of key. With ``resource_ids`` they hold ``resource_id``, and ``resource1_id`` and ``resource2_id``, too.
     All of it shows one state of the repository: a load that ends meanwhile is not seen.
     """
     with engine(folder) as duck, database.bulk(writes=False) as bulk:
         load_id = last_load(bulk, connector)
         for item in items:
-            _export(_Source(bulk, duck, schema), item, folder, f"{item.identifier}.parquet", None)
+            source = _Source(bulk, duck, schema, resource_ids=resource_ids)
+            _export(source, item, folder, f"{item.identifier}.parquet", None)
     folder.write_json("base.json", {"connector": connector, "load_id": load_id})
     return load_id
 
@@ -58,6 +64,7 @@ class _Source:
     bulk: Bulk
     duck: duckdb.DuckDBPyConnection
     schema: Schema
+    resource_ids: bool = True
 
 
 def _export(source: _Source, item: Item, folder: Folder, file: str, instant: datetime | None) -> int:
@@ -70,9 +77,10 @@ def _export(source: _Source, item: Item, folder: Folder, file: str, instant: dat
     with ExitStack() as stack:
         source.duck.register("stored", stack.enter_context(source.bulk.stream(query)))
         stack.callback(source.duck.unregister, "stored")
+        shown = [column for column in columns if source.resource_ids or column not in ID_COLUMNS]
         [(count,)] = source.duck.execute(f"""
             COPY (
-                SELECT {", ".join(columns)} FROM stored
+                SELECT {", ".join(shown)} FROM stored
                 WHERE {name(query.selected_columns.keys()[0])} <> {SENTINEL} ORDER BY {order}
             ) TO {literal(folder.file(part))} ({_options(item)})
         """).fetchall()

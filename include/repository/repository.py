@@ -57,9 +57,14 @@ class Repository:
         connector: str,
         entity_types: Sequence[EntityType],
         associations: Sequence[Association],
+        *,
+        resource_ids: bool = False,
     ) -> int:
         """Write the current rows and ``base.json``; return the connector's last load (``export``)."""
-        return export.export_base(self._database, self._schema, folder, connector, [*entity_types, *associations])
+        items = [*entity_types, *associations]
+        return export.export_base(
+            self._database, self._schema, folder, connector, items, resource_ids=resource_ids
+        )
 
     def export_current(self, item: EntityType | Association, folder: Folder, file: str) -> int:
         """Write the current rows of one entity type or association; return how many."""
@@ -112,6 +117,11 @@ class Repository:
         """Set a run's state (``runs.set_state``)."""
         with self._database.write() as session:
             runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
+
+    def supersede(self, run_id: str, by: str) -> bool:
+        """End an open run in favour of another one (``runs.supersede``)."""
+        with self._database.write() as session:
+            return runs.supersede(session, run_id, by)
 
     def run(self, run_id: str) -> RunRecord | None:
         """The run of that id."""

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from include.repository import audit
-from include.repository.errors import RepositoryError, RunOverlap
+from include.repository.errors import RepositoryError, RunEnded, RunOverlap
 from include.repository.instants import now
 from include.repository.ledger import RUN
 from include.repository.session import Session, take
 
 Purpose = Literal["synchronize", "provision"]
-RunState = Literal["running", "blocked", "loaded", "rejected", "failed", "skipped", "done"]
+RunState = Literal["running", "blocked", "loaded", "rejected", "failed", "skipped", "superseded", "done"]
 OPEN_STATES: tuple[RunState, ...] = ("running", "blocked")
 ENDED_STATES: tuple[RunState, ...] = ("loaded", "done")
 PIPELINE = "pipeline"
@@ -39,8 +39,24 @@ class RunRecord:
     closed_at: datetime | None = None
 
 
+def hold_open(session: Session, run_id: str) -> None:
+    """Hold the row of a run until the transaction ends, so that nobody ends the run meanwhile.
+
+    Raises:
+        RunEnded: it is a synchronization that is no longer open.
+    """
+    # An update that changes nothing, because SQLite knows no other way to hold a row.
+    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
+    record = find_run(session, run_id)
+    if record is not None and record.purpose == "synchronize" and record.state not in OPEN_STATES:
+        why = f" ({record.message})" if record.message else ""
+        raise RunEnded(
+            f"{record.connector}: run {run_id} is {record.state}{why}; nothing was written: start a new run"
+        )
+
+
 def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
-    """Record a run and return it as stored; one that is open, or came to its end, stays as it is.
+    """Record a run and return it as stored; one that is open, superseded, or came to its end, stays as it is.
 
     A run that failed, was rejected or skipped (and its tasks cleared) opens again under its first ``opened_at``.
 
@@ -49,7 +65,7 @@ def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
     """
     take(session, "run")
     stored = find_run(session, record.run_id)
-    if stored and stored.state in {*OPEN_STATES, *ENDED_STATES, record.state}:
+    if stored and stored.state in {*OPEN_STATES, *ENDED_STATES, "superseded", record.state}:
         return stored
     if record.state in OPEN_STATES:
         _refuse_overlap(session, record)
@@ -92,19 +108,44 @@ def set_state(
 
     Raises:
         RepositoryError: there is no such run.
+        RunEnded: another run has taken its place.
     """
     take(session, "run")
+    # A load that is under way holds the row: what it makes of the run is known only when it has ended.
+    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
     stored = find_run(session, run_id)
     if stored is None:
         raise RepositoryError(f"run {run_id}: not known to the repository; open it first")
     kept = dict(stored.counters if counters is None else counters)
     if (stored.state, stored.message, stored.counters) == (state, message, kept):
         return
+    if stored.state == "superseded":
+        raise RunEnded(f"{stored.connector}: run {run_id} was {stored.message}; nothing of it is recorded any more")
     closed_at = None if state in OPEN_STATES else now()
     changed = replace(stored, state=state, message=message, counters=kept, closed_at=closed_at)
     session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(_values(changed)))
     recorded = {"connector": stored.connector, "state": state, "message": message, "counters": kept}
     audit.append(session, actor=actor, action=_ACTIONS[state], subject=run_id, detail=recorded)
+
+
+def supersede(session: Session, run_id: str, by: str) -> bool:
+    """End an open run in favour of another one; false, and nothing changed, when it was not open any more.
+
+    A run that is being loaded is waited for, and is loaded then.
+    """
+    take(session, "run")
+    message = f"superseded by run {by}"
+    ended = session.run(
+        sa.update(RUN)
+        .where(RUN.c.run_id == run_id, RUN.c.state.in_(OPEN_STATES))
+        .values(state="superseded", message=message, closed_at=now())
+    )
+    stored = find_run(session, run_id) if ended else None
+    if stored is None:
+        return False
+    recorded = {"connector": stored.connector, "state": "superseded", "message": message, "by": by}
+    audit.append(session, actor=PIPELINE, action="supersede run", subject=run_id, detail=recorded)
+    return True
 
 
 _ACTIONS: dict[RunState, str] = {
@@ -114,6 +155,7 @@ _ACTIONS: dict[RunState, str] = {
     "rejected": "reject run",
     "failed": "close run",
     "skipped": "close run",
+    "superseded": "supersede run",
     "done": "close run",
 }
 

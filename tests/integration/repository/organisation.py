@@ -108,13 +108,12 @@ def group(number: int, **values: Any) -> dict[str, Any]:
 
 
 def write_resource_changes(folder: Folder, entity: EntityType, changes: Iterable[Mapping[str, Any]]) -> None:
-    """A changes file of ``command, key, resource_id, old, new``, in order of key."""
+    """A changes file of ``command, key, changed_columns, old, new``, in order of key."""
     values = pa.struct([(item.identifier, ARROW_TYPES[item.type]) for item in entity.properties])
     schema = pa.schema(
         {
             "command": pa.string(),
             "key": pa.string(),
-            "resource_id": pa.int64(),
             "changed_columns": pa.list_(pa.string()),
             "old": values,
             "new": values,
@@ -149,10 +148,10 @@ def _resource_changes(
     stored = {str(row[entity.primary_key.identifier]): row for row in rows}
     for key in stored.keys() | wanted.keys():
         old, new = dict(stored.get(key, {})), wanted.get(key)
-        resource_id = old.pop("resource_id", None)
         command = "insert" if not old else "delete" if new is None else "update"
+        changed = [column for column in old if new is not None and old[column] != new[column]]
         if old != new:
-            yield {"command": command, "key": key, "resource_id": resource_id, "old": old or None, "new": new}
+            yield {"command": command, "key": key, "changed_columns": changed, "old": old or None, "new": new}
 
 
 @dataclass

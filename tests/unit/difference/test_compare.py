@@ -14,7 +14,6 @@ from include.storage.engine import engine
 from tests.unit.difference.relations import apply, changes, relation
 
 COLUMNS = {"id": "VARCHAR", "name": "VARCHAR", "age": "INTEGER"}
-STORED = {"resource_id": "BIGINT"} | COLUMNS
 
 
 @pytest.fixture
@@ -27,10 +26,6 @@ def people(*rows: tuple[Any, ...]) -> list[dict[str, Any]]:
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
-def stored(*rows: tuple[Any, ...]) -> list[dict[str, Any]]:
-    return [{"resource_id": 100 + position} | row for position, row in enumerate(people(*rows))]
-
-
 def run(
     duck: duckdb.DuckDBPyConnection,
     tmp_path: Path,
@@ -41,7 +36,7 @@ def run(
     file = tmp_path / "changes.parquet"
     counts = compare(
         duck,
-        relation(duck, "stored", STORED, before),
+        relation(duck, "stored", COLUMNS, before),
         relation(duck, "arriving", COLUMNS, after),
         key="id",
         columns=list(COLUMNS),
@@ -55,7 +50,7 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
     counts, found = run(
         duck,
         tmp_path,
-        stored(("a", "Ann", 1), ("b", "Bob", 2), ("c", "Cy", 3)),
+        people(("a", "Ann", 1), ("b", "Bob", 2), ("c", "Cy", 3)),
         people(("a", "Ann", 1), ("b", "Bea", None), ("z", "", 9)),
     )
     assert counts == Counts(stored=3, inserted=1, updated=1, deleted=1, withheld=0)
@@ -63,7 +58,6 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
         {
             "command": "update",
             "key": "b",
-            "resource_id": 101,
             "changed_columns": ["name", "age"],
             "old": {"id": "b", "name": "Bob", "age": 2},
             "new": {"id": "b", "name": "Bea", "age": None},
@@ -71,7 +65,6 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
         {
             "command": "delete",
             "key": "c",
-            "resource_id": 102,
             "changed_columns": [],
             "old": {"id": "c", "name": "Cy", "age": 3},
             "new": None,
@@ -79,7 +72,6 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
         {
             "command": "insert",
             "key": "z",
-            "resource_id": None,
             "changed_columns": [],
             "old": None,
             "new": {"id": "z", "name": "", "age": 9},
@@ -93,15 +85,15 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
 def test_values_and_keys_are_compared_byte_for_byte(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path, one: str, other: str | None
 ) -> None:
-    counts, _ = run(duck, tmp_path, stored(("a", one, 1)), people(("a", other, 1)))
+    counts, _ = run(duck, tmp_path, people(("a", one, 1)), people(("a", other, 1)))
     assert counts.updated == 1
     if other is not None:
-        counts, _ = run(duck, tmp_path, stored((one + "k", "x", 1)), people((other + "k", "x", 1)))
+        counts, _ = run(duck, tmp_path, people((one + "k", "x", 1)), people((other + "k", "x", 1)))
         assert (counts.inserted, counts.deleted) == (1, 1)
 
 
 def test_withheld_deletions_are_counted_and_not_written(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    counts, found = run(duck, tmp_path, stored(("a", "x", 1), ("b", "y", 2)), people(("c", "z", 3)), deletions=False)
+    counts, found = run(duck, tmp_path, people(("a", "x", 1), ("b", "y", 2)), people(("c", "z", 3)), deletions=False)
     assert counts == Counts(stored=2, inserted=1, updated=0, deleted=0, withheld=2)
     assert [item["command"] for item in found] == ["insert"]
 
@@ -114,7 +106,7 @@ def test_a_protected_key_is_neither_deleted_nor_withheld(
     counts, found = run(
         duck,
         tmp_path,
-        stored(("a", "x", 1), ("b", "y", 2), ("here", "z", 3)),
+        people(("a", "x", 1), ("b", "y", 2), ("here", "z", 3)),
         people(("here", "z", 4)),
         deletions=deletions,
         protected="kept",
@@ -145,7 +137,7 @@ def test_a_row_without_a_key_is_an_error(
 
 def test_a_missing_column_is_one_clear_line(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     with pytest.raises(DifferenceError, match=r"^cannot compare: .*nope") as caught:
-        run(duck, tmp_path, stored(("a", "x", 1)), people(("a", "x", 1)), carry=("nope",))
+        run(duck, tmp_path, people(("a", "x", 1)), people(("a", "x", 1)), carry=("nope",))
     assert "\n" not in str(caught.value)
 
 
@@ -153,7 +145,7 @@ def test_a_key_that_is_a_number_is_written_as_text(duck: duckdb.DuckDBPyConnecti
     relation(duck, "stored", {"n": "INTEGER"}, [{"n": 2}, {"n": 10}])
     relation(duck, "arriving", {"n": "INTEGER"}, [{"n": 10}, {"n": 7}])
     file = tmp_path / "changes.parquet"
-    compare(duck, "stored", "arriving", key="n", columns=["n"], output=str(file), carry=())
+    compare(duck, "stored", "arriving", key="n", columns=["n"], output=str(file))
     assert [(item["command"], item["key"]) for item in changes(duck, file)] == [("delete", "2"), ("insert", "7")]
 
 
