@@ -39,9 +39,8 @@ def run(
         relation(duck, "stored", COLUMNS, before),
         relation(duck, "arriving", COLUMNS, after),
         key="id",
-        columns=list(COLUMNS),
         output=str(file),
-        **options,
+        **{"columns": list(COLUMNS)} | options,
     )
     return counts, changes(duck, file)
 
@@ -121,7 +120,7 @@ def test_a_key_twice_on_one_side_is_an_error(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path, side: str, keys: tuple[str, ...]
 ) -> None:
     rows = [(key, "x", position) for position, key in enumerate(keys)]
-    before = stored(*rows) if side == "before" else []
+    before = people(*rows) if side == "before" else []
     after = people(*rows) if side == "after" else []
     with pytest.raises(DifferenceError, match=rf"^cannot compare: key 'id' '[kz]' stands 2 times in '{side}'$"):
         run(duck, tmp_path, before, after)
@@ -137,7 +136,7 @@ def test_a_row_without_a_key_is_an_error(
 
 def test_a_missing_column_is_one_clear_line(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     with pytest.raises(DifferenceError, match=r"^cannot compare: .*nope") as caught:
-        run(duck, tmp_path, people(("a", "x", 1)), people(("a", "x", 1)), carry=("nope",))
+        run(duck, tmp_path, people(("a", "x", 1)), people(("a", "x", 1)), columns=["id", "nope"])
     assert "\n" not in str(caught.value)
 
 
@@ -165,7 +164,7 @@ def test_applying_the_changes_gives_the_rows_after(
     deletions: bool,
 ) -> None:
     relation(duck, "kept", {"key": "VARCHAR"}, [{"key": key} for key in kept])
-    rows_before = stored(*[(key, *row) for key, row in before.items()])
+    rows_before = people(*[(key, *row) for key, row in before.items()])
     rows_after = people(*[(key, *row) for key, row in after.items()])
     counts, found = run(duck, tmp_path, rows_before, rows_after, deletions=deletions, protected="kept")
     columns = list(COLUMNS)
@@ -189,7 +188,7 @@ def test_comparing_a_table_with_itself_changes_nothing(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path, rows: dict[str, tuple[Any, Any]]
 ) -> None:
     table = [(key, *row) for key, row in rows.items()]
-    counts, found = run(duck, tmp_path, stored(*table), people(*table))
+    counts, found = run(duck, tmp_path, people(*table), people(*table))
     assert (counts, found) == (Counts(len(rows), 0, 0, 0, 0), [])
 
 
