@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.repository.errors import RepositoryError, StaleBase
+from include.repository.errors import RepositoryError, RunEnded, StaleBase
 from include.repository.runs import RunRecord
 from tests.integration.repository.organisation import (
     GROUP,
@@ -237,6 +238,25 @@ def test_load_ends_a_synchronization_but_not_a_provisioning_run(store: Store) ->
     assert synchronization.counters["entity_types"]["HR_Person"]["inserted"] == 1
     assert synchronization.closed_at is not None
     assert provisioning.state == "running"
+
+
+def test_run_that_has_ended_loads_nothing(store: Store) -> None:
+    store.repository.open_run(RunRecord("s", "HR", "synchronize", "complete", "complete"))
+    folder = store.changes_to(persons=ANNA)
+    store.repository.supersede("s", "t")
+    with pytest.raises(RunEnded, match=r"HR: run s is superseded \(superseded by run t\); nothing was written"):
+        store.repository.load(store.request(folder, run_id="s", cookies={"Files": "1"}, manifest="{}"))
+    assert store.current(PERSON) == []
+    assert store.repository.last_load("HR") == 0
+    assert store.repository.cookies("HR") == {}
+    assert store.repository.last_snapshot("HR") is None
+
+
+def test_load_of_a_run_that_it_ended_itself_is_found_again(store: Store) -> None:
+    store.repository.open_run(RunRecord("s", "HR", "synchronize", "complete", "complete"))
+    request = store.request(store.changes_to(persons=ANNA), run_id="s")
+    first = store.repository.load(request)
+    assert store.repository.load(request) == replace(first, already_loaded=True)
 
 
 def test_history_names_run_mode_and_approver(store: Store) -> None:
