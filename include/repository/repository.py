@@ -168,6 +168,13 @@ class Repository:
         with self._database.read() as session:
             return history.links_as_of(session, self._schema, association, instant, limit)
 
+    def link_keys_as_of(
+        self, association: Association | str, instant: datetime, limit: int | None = 1000
+    ) -> list[dict[str, Any]]:
+        """The links at an instant with the keys of both ends; ``export_as_of`` where there are many."""
+        with self._database.read() as session:
+            return history.link_keys_as_of(session, self._schema, self._association(association), instant, limit)
+
     def orders(self, connector: str, run_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
         """The provisioning orders of a connector (of one run), newest first, as they stand now."""
         with self._database.read() as session:
@@ -192,3 +199,6 @@ class Repository:
 
     def _entity_type(self, item: EntityType | str) -> EntityType:
         return item if isinstance(item, EntityType) else self._schema.entity_type(item)
+
+    def _association(self, item: Association | str) -> Association:
+        return item if isinstance(item, Association) else self._schema.association(item)
