@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
@@ -246,9 +246,16 @@ def print_as_of(identifier: str, instant: datetime, limit: int) -> None:
     else:
         rows = repository.as_of(identifier, instant, limit=limit)
     columns = list(rows[0]) if rows else ["key"]
+    purged = repository.purged_before(identifier)
+    if purged is not None and _aware(instant) < purged:
+        console.print(f"[yellow]{identifier}: history that ended before {purged.isoformat()} was purged[/yellow]")
     print_table(
         f"{identifier} as of {instant.isoformat()}", columns, [[row[column] for column in columns] for row in rows]
     )
+
+
+def _aware(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def print_audit() -> None:

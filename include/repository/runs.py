@@ -50,9 +50,7 @@ def hold_open(session: Session, run_id: str) -> None:
     record = find_run(session, run_id)
     if record is not None and record.purpose == "synchronize" and record.state not in OPEN_STATES:
         why = f" ({record.message})" if record.message else ""
-        raise RunEnded(
-            f"{record.connector}: run {run_id} is {record.state}{why}; nothing was written: start a new run"
-        )
+        raise RunEnded(f"{record.connector}: run {run_id} is {record.state}{why}; nothing was written: start a new run")
 
 
 def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:

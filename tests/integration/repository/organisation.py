@@ -182,7 +182,7 @@ class Store:
         """The current rows of everything, as exported."""
         folder = self.new_folder()
         self.repository.export_base(folder, "HR", self.entity_types, self.associations)
-        items = (*self.entity_types, *self.associations)
+        items: tuple[EntityType | Association, ...] = (*self.entity_types, *self.associations)
         return {item.identifier: pq.read_table(folder.file(f"{item.identifier}.parquet")).to_pylist() for item in items}
 
     def request(self, folder: Folder, **values: Any) -> LoadRequest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from include.model.configuration import EntityType, Property
 from include.repository.load import LoadResult
 from include.repository.repository import Repository
+from tests.integration.repository.clock import Clock
 from tests.integration.repository.organisation import PERSON, Store, configuration, person
 
 MINUTE = timedelta(minutes=1)
@@ -28,29 +29,17 @@ NOISY_PERSON = EntityType(
 )
 
 
-class Clock:
-    """The repository's clock, set by hand."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2030, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("include.repository.load.now", clock)
-    return clock
+    return Clock(monkeypatch, datetime(2030, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
-def noisy(repository_url: str, tmp_path: Path) -> Iterator[Store]:
+def noisy(repository_url: str, tmp_path: Path) -> Store:
     """A store whose people have a noisy badge (an hour) and start date (a day)."""
     repository = Repository(repository_url, configuration(NOISY_PERSON))
     repository.migrate()
-    yield Store(repository, tmp_path, entity_types=(NOISY_PERSON,), associations=())
+    return Store(repository, tmp_path, entity_types=(NOISY_PERSON,), associations=())
 
 
 def set_at(store: Store, clock: Clock, instant: datetime, **values: Any) -> LoadResult:
@@ -147,4 +136,4 @@ def test_what_is_current_is_the_last_source_and_the_time_line_has_no_overlap(
         versions = noisy.repository.history("HR_Person", key)
         spans = [(version["valid_from"], version["valid_to"]) for version in versions]
         assert spans == sorted(spans)
-        assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+        assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
