@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
@@ -246,13 +246,25 @@ def _end(instant: datetime) -> datetime | str:
     return "now" if instant.year == LAST_YEAR else instant
 
 
-def print_as_of(entity_type: str, instant: datetime, limit: int) -> None:
-    """An entity type at an instant."""
-    rows = open_repository(load_project()).as_of(entity_type, instant, limit=limit)
+def print_as_of(identifier: str, instant: datetime, limit: int) -> None:
+    """An entity type, or the links of an association with the keys of their ends, at an instant."""
+    configuration = load_project()
+    repository = open_repository(configuration)
+    if any(item.identifier == identifier for item in configuration.associations()):
+        rows = repository.link_keys_as_of(identifier, instant, limit=limit)
+    else:
+        rows = repository.as_of(identifier, instant, limit=limit)
     columns = list(rows[0]) if rows else ["key"]
+    purged = repository.purged_before(identifier)
+    if purged is not None and _aware(instant) < purged:
+        console.print(f"[yellow]{identifier}: history that ended before {purged.isoformat()} was purged[/yellow]")
     print_table(
-        f"{entity_type} as of {instant.isoformat()}", columns, [[row[column] for column in columns] for row in rows]
+        f"{identifier} as of {instant.isoformat()}", columns, [[row[column] for column in columns] for row in rows]
     )
+
+
+def _aware(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def print_audit() -> None:

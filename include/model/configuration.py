@@ -139,6 +139,9 @@ class Property(Model):
     """In characters; a longer value is rejected."""
     allowed_values: tuple[str, ...] | None = None
     """Any other value is rejected."""
+    history_precision: Annotated[int, Field(ge=0, le=52_596_000, strict=True)] = 0
+    """Minutes. For a value that changes all the time, such as a last logon: while only such values change, at most one
+    version is kept per so many minutes, and later values are written over it. 0 keeps every value."""
     severity: Severity = "warning"
     """What a value that breaks these rules is: a warning, or critical for the whole run."""
 

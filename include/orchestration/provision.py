@@ -83,6 +83,7 @@ def _write_base(run: Run, repository: Repository, configuration: Configuration, 
         scope(connector.identifier),
         [*entity_types, *SYSTEM_ENTITY_TYPES],
         _read_associations(configuration, entity_types),
+        resource_ids=True,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from include.repository.bulk import Bulk
 from include.repository.errors import ConcurrentUse, RepositoryError, RepositoryLocked
 from include.repository.repository import Repository
+from include.repository.runs import RunRecord
 from include.repository.session import take
 from include.storage.folder import Folder
 from tests.integration.repository.organisation import ORGANISATION, PERSON, Store, group, person
@@ -134,6 +136,29 @@ def test_loads_that_meet_are_loaded_one_after_the_other(store: Store) -> None:
     assert sorted(result.load_id for result in results) == [1, 2]
     one, two = sorted(results, key=lambda result: result.load_id)
     assert one.loaded_at < two.loaded_at
+
+
+def test_run_that_is_being_loaded_is_loaded_before_it_could_be_superseded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.repository.open_run(RunRecord("s", "HR", "synchronize", "complete", "complete"))
+    request = store.request(store.changes_to(persons={"E1": person("E1")}), run_id="s")
+    loading, append = threading.Event(), Bulk.append
+
+    def slow(*arguments: Any) -> int:
+        loading.set()
+        time.sleep(1)
+        return append(*arguments)
+
+    monkeypatch.setattr(Bulk, "append", slow)
+    thread = threading.Thread(target=store.repository.load, args=(request,))
+    thread.start()
+    assert loading.wait(60)
+    assert store.repository.supersede("s", "t") is False
+    thread.join(60)
+    loaded = store.repository.run("s")
+    assert loaded is not None
+    assert loaded.state == "loaded"
 
 
 def hold(repository: Repository, locked: threading.Event, release: threading.Event) -> None:

@@ -187,13 +187,12 @@ class World:
             rows = {row[key]: row for row in self.rows.get(entity.identifier, [])}
             path = changes.file(f"{entity.identifier}.parquet")
             with engine(changes) as connection:
-                found = connection.execute(f"SELECT command, key, resource_id, new FROM '{path}'").fetchall()
-            for command, identifier, resource_id, new in found:
+                found = connection.execute(f"SELECT command, key, new FROM '{path}'").fetchall()
+            for command, identifier, new in found:
                 if command == "insert":
                     assert identifier not in rows
                     self.add(entity.identifier, **new)
                 elif command == "update":
-                    assert rows[identifier]["resource_id"] == resource_id
                     rows[identifier].update(new)
                 else:
                     raise AssertionError(f"provisioning never deletes an assignment or an order: {identifier}")

@@ -144,17 +144,13 @@ class World:
         return self.report(TableReport(table, rows, complete=True))
 
     def store(self, entity_type: EntityType, *rows: Sequence[Any]) -> World:
-        """What the repository holds of an entity type, resource ids counted from 1."""
-        columns = {"resource_id": "BIGINT"} | {
-            item.identifier: DUCKDB_TYPES[item.type] for item in entity_type.properties
-        }
-        numbered = [(position, *row) for position, row in enumerate(rows, start=1)]
-        return self._base(entity_type.identifier, columns, numbered)
+        """What the repository holds of an entity type."""
+        columns = {item.identifier: DUCKDB_TYPES[item.type] for item in entity_type.properties}
+        return self._base(entity_type.identifier, columns, rows)
 
     def store_links(self, association: Association, *pairs: tuple[str, str]) -> World:
         """What the repository holds of an association."""
-        columns = {"key1": "VARCHAR", "key2": "VARCHAR", "resource1_id": "BIGINT", "resource2_id": "BIGINT"}
-        return self._base(association.identifier, columns, [(*pair, 1, 1) for pair in sorted(pairs)])
+        return self._base(association.identifier, {"key1": "VARCHAR", "key2": "VARCHAR"}, sorted(pairs))
 
     def _base(self, identifier: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> World:
         folder = self.folder.child("base")
