@@ -16,6 +16,7 @@ from connectors.contract import Exporter, ExportReport, ExportRequest
 from connectors.errors import ConfigurationError, CookieExpired
 from connectors.sink import CsvSink
 from include.model.configuration import Configuration, Connector
+from include.model.remembered import REMEMBERED
 from include.orchestration.base import load_key, write_base
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
@@ -98,7 +99,7 @@ def prepare(run: Run) -> dict[str, Any]:
     repository = _repository(run, configuration)
     _report_fallbacks(run, repository, connector)
     write_base(run, repository, configuration, connector)
-    prepare_tables(connector, configuration, run.folder)
+    prepare_tables(connector, configuration, run.folder, run.run_id)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
     for kind in counters.values():
         for identifier, count in kind.items():
@@ -243,7 +244,7 @@ def _request(
         run_id=run.run_id,
         connector=connector.identifier,
         changes=run.folder.child("changes"),
-        entity_types=connector.entity_types,
+        entity_types=(*connector.entity_types, *REMEMBERED),
         associations=connector.associations,
         base_load=changes.base_load,
         skip_deletions=skip_deletions,

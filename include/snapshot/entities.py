@@ -6,13 +6,14 @@ so that what is stored under it is never read as missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include.difference.commands import EMPTIED
 from include.model.configuration import DUCKDB_TYPES, EntityType, Property
 from include.snapshot.delta import collapse
 from include.snapshot.errors import PreparationError
+from include.snapshot.missing import write_missing
 from include.snapshot.preparation import EntityCounts
 from include.snapshot.raw import COMMAND, RawTable
 from include.snapshot.values import mistake, parsed
@@ -88,7 +89,8 @@ def prepare_entity_type(work: Work, entity_type: EntityType, raw: RawTable) -> E
         ) from error
     _write_set_aside(work, lines)
     rows = _write_clean(work, lines)
-    return _counts(connection, lines, rows, stored)
+    counts = _counts(connection, lines, rows, stored)
+    return replace(counts, missing=write_missing(work, entity_type, counts))
 
 
 def _read_lines(connection: duckdb.DuckDBPyConnection, entity_type: EntityType, raw: RawTable) -> Lines:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from include.model.configuration import Configuration, Connector
+from include.snapshot.ends import Ends, find_ends
 from include.snapshot.entities import mapped_columns, prepare_entity_type
-from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
+from include.snapshot.links import keep_pairs, link_columns, prepare_association
 from include.snapshot.preparation import FILE, Preparation
-from include.snapshot.raw import COMMAND, TableState, load_table, read_reports
+from include.snapshot.raw import COMMAND, TableState, first_export, load_table, read_reports
 from include.snapshot.work import Work
 from include.storage.engine import engine
 from include.storage.folder import Folder
 
 
-def prepare(connector: Connector, configuration: Configuration, run: Folder) -> Preparation:
+def prepare(connector: Connector, configuration: Configuration, run: Folder, run_id: str = "") -> Preparation:
     """Write ``clean/`` from ``raw/`` and ``base/``; a rerun ends in the same files.
 
     Lines that cannot be used are set aside, counted, and their keys kept, so that none of them reads as a
-    deletion. ``clean/preparation.json`` is written last.
+    deletion. ``clean/preparation.json`` is written last. ``run_id`` names the run in what is remembered of it.
 
     Raises:
         PreparationError: a raw file is missing, is not what its export reported, or lacks a mapped column;
@@ -27,7 +28,7 @@ def prepare(connector: Connector, configuration: Configuration, run: Folder) -> 
     states = read_reports(run)
     ends = [find_ends(configuration, association) for association in connector.associations]
     with engine(run) as connection:
-        work = Work(connection, connector, run)
+        work = Work(connection, connector, run, run_id=run_id, read_at=first_export(run))
         _prepare_tables(work, states, ends)
         associations = {
             item.association.identifier: prepare_association(

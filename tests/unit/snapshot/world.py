@@ -21,6 +21,7 @@ from include.model.configuration import (
     EntityType,
     Property,
 )
+from include.model.remembered import REMEMBERED
 from include.snapshot.compare import Changes, compare_snapshot
 from include.snapshot.preparation import Preparation
 from include.snapshot.prepare import prepare
@@ -107,6 +108,8 @@ class World:
             world.store(item)
         for association in used.associations:
             world.store_links(association)
+        for remembered in REMEMBERED:
+            world.store(remembered)
         world.folder.child("base").write_json("base.json", {"connector": used.identifier, "load_id": 7})
         return world
 
