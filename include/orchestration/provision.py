@@ -31,7 +31,7 @@ from include.provisioning.results import collect_results
 from include.provisioning.transmission import transmit as write_transmission
 from include.repository.repository import LoadRequest, LoadResult, Repository
 from include.repository.runs import PIPELINE
-from include.repository.system import PROVISIONING_ORDER, PROVISIONING_ENTITY_TYPES
+from include.repository.system import PROVISIONING_ENTITY_TYPES, PROVISIONING_ORDER
 from include.storage.folder import Folder
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from include.difference.commands import resolve_commands
 from include.difference.compare import Counts, compare, compare_pairs
 from include.model.configuration import Configuration, Connector, EntityType
 from include.model.remembered import MISSING_RESOURCE, REMEMBERED, WAITING_LINK
-from include.snapshot.errors import SnapshotError
 from include.snapshot.ends import Ends, find_ends
+from include.snapshot.errors import SnapshotError
 from include.snapshot.known import remaining_rows, spared_keys
 from include.snapshot.preparation import AssociationCounts, EntityCounts, Preparation
 from include.snapshot.work import Work, parquet
@@ -193,9 +193,12 @@ def _why(work: Work, identifier: str, clean: str, counts: AssociationCounts) -> 
     if not counts.deletions:
         return "true"
     aside = parquet(work.clean, f"{identifier}.set_aside.parquet")
-    protected = " OR ".join(
-        f"s.{key} IN (SELECT {key} FROM {aside} WHERE {key} IS NOT NULL)" for key in ("key1", "key2")
+    whole = (
+        f"s.{key} IN (SELECT {key} FROM {aside} WHERE {key} IS NOT NULL AND {other} IS NULL)"
+        for key, other in (("key1", "key2"), ("key2", "key1"))
     )
+    pair = f"EXISTS (SELECT 1 FROM {aside} a WHERE a.key1 = s.key1 AND a.key2 = s.key2)"
+    protected = " OR ".join((*whole, pair))
     if not counts.command:
         return protected
     return f"""{protected} OR NOT EXISTS (

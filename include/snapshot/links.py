@@ -19,7 +19,7 @@ from include.snapshot.raw import COMMAND, RawTable, TableState
 from include.snapshot.values import parsed
 from include.snapshot.waiting import missing_keys, recall_pairs, waiting_pairs, write_waiting
 from include.snapshot.work import Work, parquet
-from include.storage.engine import literal, name
+from include.storage.engine import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -53,7 +53,7 @@ def prepare_association(work: Work, ends: Ends, state: TableState) -> Associatio
     _judge(work, ends, state)
     counts = _counts(work, ends, state, work.count(stored))
     recall_pairs(work, ends, counts, _touched_values(ends.owner, state) if ends.owner else None)
-    _protect(work, ends, state)
+    _protect(work, ends, state, stored)
     clean = _write(work, ends, state, stored)
     return replace(counts, clean=clean, waiting=write_waiting(work, ends))
 
@@ -134,44 +134,45 @@ def _aside(work: Work, end: End) -> str:
     return parquet(work.clean, f"{end.entity_type.identifier}.set_aside.parquet")
 
 
-def _dangles(work: Work, ends: Ends, end: End) -> str:
-    """Whether a line only names what is not there: it replaces no stored link of this end, so it protects none.
+def _kept_by_unresolved(work: Work, end: End, other: End, stored: str) -> list[str]:
+    """Queries of what the unresolved references of one end keep: ``key1`` and ``key2``, one of them or both.
 
-    That is so where this end may have many links, unless a row of the other end was set aside and the
-    reference is by another key than the primary one: then it might mean that row by a value that nobody
-    could read, and a link to it might be among those stored.
+    An end that takes one link keeps it until its reference resolves. One that takes many keeps a link only
+    while the reference may mean its other end: that is a row which was set aside, by a key that may be
+    among what could not be read. The primary key of a row set aside is known, so a reference by it does
+    not mean that row.
     """
-    other = ends.both[2 - end.number]
+    unresolved = f"judged WHERE reason = 'unresolved_reference' AND key{end.number} IS NOT NULL"
     counts = work.entity_types.get(other.entity_type.identifier)
-    other_is_whole = (
-        counts is None
-        or other.key.primary_key
-        or not (counts.null_keys or counts.unreadable_keys or work.count(_aside(work, other)))
-    )
-    if end.end.collection and other_is_whole:
-        return "(reason = 'unresolved_reference')"
-    return "false"
-
-
-_SHOWN_KEY = {1: "key, NULL", 2: "NULL, key"}
-
-
-def _protect(work: Work, ends: Ends, state: TableState) -> None:
-    """Write whose stored links are kept: those of ``key1``, or, where it is NULL, those to ``key2``."""
-    identifier, owner = ends.association.identifier, ends.owner
-    first_dangles, second_dangles = (_dangles(work, ends, end) for end in ends.both)
-    rows = [
-        f"""SELECT key1, CAST(NULL AS VARCHAR) AS key2 FROM judged
-            WHERE reason IS NOT NULL AND key1 IS NOT NULL AND NOT {first_dangles}""",
-        f"""SELECT NULL, key2 FROM judged WHERE reason IS NOT NULL AND key2 IS NOT NULL
-            AND (key1 IS NULL OR reason <> 'unresolved_reference') AND NOT {second_dangles}""",
+    if not end.end.collection or (counts and counts.unreadable_keys and not other.key.primary_key):
+        return [f"SELECT {_SHOWN_KEY[end.number].format(key=f'key{end.number}')} FROM {unresolved}"]
+    if counts is None or other.key.primary_key:
+        return []
+    return [
+        f"""SELECT s.key1, s.key2 FROM {stored} s WHERE s.key{end.number} IN (SELECT key{end.number} FROM {unresolved})
+            AND s.key{other.number} IN (SELECT key FROM {_aside(work, other)})"""
     ]
+
+
+_SHOWN_KEY = {1: "{key} AS key1, CAST(NULL AS VARCHAR) AS key2", 2: "CAST(NULL AS VARCHAR) AS key1, {key} AS key2"}
+
+
+def _protect(work: Work, ends: Ends, state: TableState, stored: str) -> None:
+    """Write which stored links are kept: those of ``key1``, those to ``key2``, or, with both, that pair."""
+    identifier, owner = ends.association.identifier, ends.owner
+    rows = [
+        f"""SELECT {_SHOWN_KEY[number].format(key=f"key{number}")} FROM judged
+            WHERE reason NOT IN ('unresolved_reference', 'row_set_aside') AND key{number} IS NOT NULL"""
+        for number in (1, 2)
+    ]
+    rows += _kept_by_unresolved(work, ends.first, ends.second, stored)
+    rows += _kept_by_unresolved(work, ends.second, ends.first, stored)
     # A row that stays as it was keeps its links: those that its own line says, or that a table of pairs lacks with it.
     if owner is not None:
-        rows.append(f"SELECT {_SHOWN_KEY[owner.number]} FROM {spared_keys(work, owner.entity_type)}")
+        rows.append(f"SELECT {_SHOWN_KEY[owner.number].format(key='key')} FROM {spared_keys(work, owner.entity_type)}")
     elif not state.command:
         rows += [
-            f"SELECT {_SHOWN_KEY[end.number]} FROM {missing_keys(work, end)}"
+            f"SELECT {_SHOWN_KEY[end.number].format(key='key')} FROM {missing_keys(work, end)}"
             for end in ends.both
             if end.entity_type.identifier in work.entity_types
         ]

@@ -8,7 +8,6 @@ from include.snapshot.preparation import EntityCounts
 from include.snapshot.work import Work, parquet
 from include.storage.engine import literal, name
 
-
 _STILL_MISSING = "SELECT remembered.* FROM remembered JOIN absent USING (key)"
 
 

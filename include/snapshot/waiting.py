@@ -36,23 +36,23 @@ def recall_pairs(work: Work, ends: Ends, counts: AssociationCounts, touched: str
         touched: of an owner, a query of the values whose pairs are replaced; None for a table of pairs.
     """
     stays = counts.command or not counts.deletions
-    work.connection.execute("CREATE OR REPLACE TEMP TABLE candidates (value1 VARCHAR, value2 VARCHAR)")
+    work.connection.execute("CREATE OR REPLACE TEMP TABLE held (value1 VARCHAR, value2 VARCHAR)")
     if condition := _holding(work, ends, counts, touched, stays=stays):
         work.connection.execute(f"""
-            INSERT INTO candidates
+            INSERT INTO held
             SELECT DISTINCT c.value1, c.value2
             FROM (SELECT value1, value2 FROM {waiting_pairs(work, ends.association)}
                   UNION ALL {_ended_links(work, ends)}) c
             WHERE {condition}
         """)
     known1, known2 = (
-        keys_by_value(work, end.entity_type, end.key, f"SELECT value{end.number} FROM candidates") for end in ends.both
+        keys_by_value(work, end.entity_type, end.key, f"SELECT value{end.number} FROM held") for end in ends.both
     )
     work.connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE recalled AS
         WITH met AS (
             SELECT c.*, k1.key AS key1, k2.key AS key2, greatest(k1.times, k2.times) AS times
-            FROM candidates c LEFT JOIN {known1} k1 ON k1.value = c.value1 LEFT JOIN {known2} k2 ON k2.value = c.value2
+            FROM held c LEFT JOIN {known1} k1 ON k1.value = c.value1 LEFT JOIN {known2} k2 ON k2.value = c.value2
         )
         SELECT value1, value2, key1, key2, CASE
             WHEN key1 IS NULL OR key2 IS NULL THEN 'unresolved_reference'
