@@ -170,13 +170,13 @@ class World:
             duck.execute(f"COPY stored TO {literal(folder.file(f'{identifier}.parquet'))} (FORMAT parquet)")
         return self
 
-    def prepare(self) -> Preparation:
+    def prepare(self, run_id: str = "this run") -> Preparation:
         """Prepare the run."""
-        return prepare(self.connector, self.configuration, self.folder)
+        return prepare(self.connector, self.configuration, self.folder, run_id)
 
-    def compare(self, mode: str = "complete") -> Changes:
+    def compare(self, mode: str = "complete", run_id: str = "this run") -> Changes:
         """Prepare and compare the run."""
-        self.prepare()
+        self.prepare(run_id)
         return compare_snapshot(self.connector, self.configuration, self.folder, mode)
 
     def rows(self, file: str) -> list[tuple[Any, ...]]:
