@@ -212,7 +212,7 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
         "%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else ""
     )
     return {"state": "loaded", "load_id": result.load_id} | {
-        "entity_types": dict(result.entity_types),
+        "entity_types": {item.identifier: result.entity_types[item.identifier] for item in connector.entity_types},
         "associations": dict(result.associations),
     }
 

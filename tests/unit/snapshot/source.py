@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pyarrow import parquet
+
 from include.model.configuration import Association, EntityType, Property
 from include.model.remembered import REMEMBERED, WAITING_LINK
 from include.snapshot.compare import Changes
@@ -127,11 +129,11 @@ class Source:
             return list(self.organizations.items())
         if table == "members":
             return [(org, self.text(who)) for org, who in self.members.values()]
-        rows: list[Sequence[str | None]] = []
-        for key, line in self.people.items():
-            for age in ("1", "2") if line.age == TWICE else (line.age,):
-                rows.append((key, mail(key, line.version), age, line.org, line.manager))
-        return rows
+        return [
+            (key, mail(key, line.version), age, line.org, line.manager)
+            for key, line in self.people.items()
+            for age in (("1", "2") if line.age == TWICE else (line.age,))
+        ]
 
     def changes(self, table: str, since: Source, spellings: itertools.cycle[str]) -> Rows:
         """The commands of a table that lead here from an earlier state."""
@@ -184,6 +186,11 @@ def _spell(command: str, spellings: itertools.cycle[str]) -> str:
     return _SPELLINGS[command][next(spellings) == "merge"]
 
 
+def _changes(world: World, identifier: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = parquet.read_table(f"{world.folder.path}/changes/{identifier}.parquet").to_pylist()
+    return found
+
+
 @dataclass
 class Memory:
     """A repository in memory: the rows of every entity type and the pairs of every association."""
@@ -211,17 +218,18 @@ class Memory:
     def _load(self, world: World) -> None:
         for entity_type in (*CONNECTOR.entity_types, *REMEMBERED):
             rows = self.rows.setdefault(entity_type.identifier, {})
-            for command, key, *_, new in world.rows(f"changes/{entity_type.identifier}.parquet"):
-                assert (command == "insert") == (key not in rows)
-                if command == "delete":
-                    del rows[key]
+            for change in _changes(world, entity_type.identifier):
+                assert (change["command"] == "insert") == (change["key"] not in rows)
+                if change["command"] == "delete":
+                    del rows[change["key"]]
                 else:
-                    rows[key] = tuple(new.values())
+                    rows[change["key"]] = tuple(change["new"].values())
         for association in CONNECTOR.associations:
             links = self.links.setdefault(association.identifier, set())
-            for command, *pair in world.commands(association.identifier):
-                assert (command == "insert") == (tuple(pair) not in links)
-                links.symmetric_difference_update({(pair[0], pair[1])})
+            for change in _changes(world, association.identifier):
+                pair = (change["key1"], change["key2"])
+                assert (change["command"] == "insert") == (pair not in links)
+                links.symmetric_difference_update({pair})
 
     def waiting(self, association: str) -> set[tuple[str, str]]:
         """The pairs of an association that wait, by their values."""

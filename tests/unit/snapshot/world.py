@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+from pyarrow import parquet
+
 from connectors.contract import TableReport
 from connectors.sink import CsvSink
 from include.model.configuration import (
@@ -25,9 +28,20 @@ from include.model.remembered import REMEMBERED
 from include.snapshot.compare import Changes, compare_snapshot
 from include.snapshot.preparation import Preparation
 from include.snapshot.prepare import prepare
-from include.storage.engine import engine, literal, name
+from include.storage.engine import engine, literal
 from include.storage.folder import Folder
 
+ARROW_TYPES = {
+    "VARCHAR": pyarrow.string(),
+    "BLOB": pyarrow.binary(),
+    "BIGINT": pyarrow.int64(),
+    "INTEGER": pyarrow.int32(),
+    "SMALLINT": pyarrow.int16(),
+    "UTINYINT": pyarrow.uint8(),
+    "DOUBLE": pyarrow.float64(),
+    "BOOLEAN": pyarrow.bool_(),
+    "TIMESTAMP": pyarrow.timestamp("us"),
+}
 Cell = str | None
 Rows = Sequence[Sequence[Cell]]
 
@@ -162,12 +176,10 @@ class World:
     def _base(self, identifier: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> World:
         folder = self.folder.child("base")
         folder.make()
-        with engine(folder) as duck:
-            typed = ", ".join(f"{name(column)} {kind}" for column, kind in columns.items())
-            duck.execute(f"CREATE TABLE stored ({typed})")
-            if rows:
-                duck.executemany(f"INSERT INTO stored VALUES ({', '.join('?' for _ in columns)})", rows)
-            duck.execute(f"COPY stored TO {literal(folder.file(f'{identifier}.parquet'))} (FORMAT parquet)")
+        fields = [(column, ARROW_TYPES[kind]) for column, kind in columns.items()]
+        values = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
+        arrays = [pyarrow.array(column, kind) for column, (_, kind) in zip(values, fields, strict=True)]
+        parquet.write_table(pyarrow.table(arrays, pyarrow.schema(fields)), f"{folder.path}/{identifier}.parquet")
         return self
 
     def prepare(self, run_id: str = "this run") -> Preparation:
