@@ -37,20 +37,20 @@ ORGANIZATION = EntityType(
 WORKS_IN = Association(
     identifier="WorksIn",
     connection_table="people",
-    end1=end("Person", "id"),
-    end2=end("Organization", "org", collection=True),
+    end1=end("Person", "id", navigation="organization"),
+    end2=end("Organization", "org", collection=True, navigation="staff"),
 )
 MANAGER = Association(
     identifier="Manager",
     connection_table="people",
-    end1=end("Person", "id"),
-    end2=end("Person", "manager", collection=True),
+    end1=end("Person", "id", navigation="manager"),
+    end2=end("Person", "manager", collection=True, navigation="reports"),
 )
 MEMBER = Association(
     identifier="Member",
     connection_table="members",
-    end1=end("Organization", "organization", collection=True),
-    end2=end("Person", "person", collection=True, key="mail"),
+    end1=end("Organization", "organization", collection=True, navigation="members"),
+    end2=end("Person", "person", collection=True, key="mail", navigation="memberships"),
 )
 CONNECTOR = connector(PERSON, ORGANIZATION, associations=(WORKS_IN, MANAGER, MEMBER))
 COLUMNS = {

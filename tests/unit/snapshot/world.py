@@ -65,10 +65,16 @@ GROUP = EntityType(
 )
 
 
-def end(entity_type: str, column: str, *, collection: bool = False, key: str | None = None) -> AssociationEnd:
-    """One end, its navigation named for the column."""
+def end(
+    entity_type: str, column: str, *, collection: bool = False, key: str | None = None, navigation: str | None = None
+) -> AssociationEnd:
+    """One end, its navigation named for the column where it has no name."""
     return AssociationEnd(
-        entity_type=entity_type, navigation=f"by_{column}", column=column, collection=collection, key=key
+        entity_type=entity_type,
+        navigation=navigation or f"by_{column}",
+        column=column,
+        collection=collection,
+        key=key,
     )
 
 
