@@ -132,7 +132,7 @@ def changed(counters: dict[str, Any]) -> dict[str, Any]:
 @given(data=st.data())
 def test_any_mix_of_runs_ends_where_complete_runs_end(data: st.DataObject) -> None:
     native = data.draw(st.sets(st.sampled_from(TABLES), min_size=1))
-    source, spellings = Source(), itertools.cycle(["one", "merge", "merge", "one", "merge"])
+    source, spellings = Source.populated(), itertools.cycle(["one", "merge", "merge", "one", "merge"])
     with Followed.begin(native) as pipeline:
         complete = Memory(pipeline.folder / "memory")
         pipeline.follow(source, "initial", {})

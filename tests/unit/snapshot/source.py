@@ -93,6 +93,16 @@ class Source:
     members: dict[int, tuple[str, str]] = field(default_factory=lambda: {0: ("Z", "z")})
     number: int = 0
 
+    @classmethod
+    def populated(cls) -> Source:
+        """Two people and two organizations that refer to each other, and a reference that lacks its end."""
+        source = cls(organizations={"Z": "Z", "A": "one", "B": "two"})
+        source.put_person("a", Line(org="A", manager="b"))
+        source.put_person("b", Line(org="B", manager="a"))
+        for organization, who in (("A", "a0@x"), ("B", "b0@x"), ("A", "b1@x")):
+            source.add_member(organization, who)
+        return source
+
     def copy(self) -> Source:
         """The same state, to be changed."""
         return Source(dict(self.people), dict(self.organizations), dict(self.members), self.number)

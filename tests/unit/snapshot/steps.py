@@ -18,8 +18,8 @@ class Step:
         self.free = list(PEOPLE)
 
     def happen(self) -> None:
-        for _ in range(self.data.draw(st.integers(0, 3))):
-            self.data.draw(st.sampled_from([self.organization, self.person, self.person, self.member]))()
+        for _ in range(self.data.draw(st.integers(1, 3))):
+            self.data.draw(st.sampled_from([self.organization, self.person, self.member]))()
 
     def organization(self) -> None:
         code = self.data.draw(st.sampled_from(ORGANIZATIONS))

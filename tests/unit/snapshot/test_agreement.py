@@ -26,7 +26,7 @@ from tests.unit.snapshot.steps import Step
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_mix_of_runs_ends_where_complete_runs_end(data: st.DataObject) -> None:
-    source, spellings = Source(), itertools.cycle(["one", "merge", "merge", "one", "merge"])
+    source, spellings = Source.populated(), itertools.cycle(["one", "merge", "merge", "one", "merge"])
     with TemporaryDirectory() as folder:
         mixed, complete = Memory(Path(folder) / "mixed"), Memory(Path(folder) / "complete")
         mixed.follow(source, "run-0")
