@@ -25,7 +25,10 @@ PIPELINE = "pipeline"
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of one connector. ``mode`` is what was decided, ``requested_mode`` what was asked for."""
+    """One run of one connector.
+
+    ``mode`` is what was decided, ``requested_mode`` what was asked for, ``reason`` why they differ.
+    """
 
     run_id: str
     connector: str
@@ -34,6 +37,7 @@ class RunRecord:
     requested_mode: str
     state: RunState = "running"
     message: str = ""
+    reason: str | None = None
     counters: Mapping[str, Any] = field(default_factory=dict)
     opened_at: datetime = field(default_factory=now)
     closed_at: datetime | None = None
@@ -45,8 +49,7 @@ def hold_open(session: Session, run_id: str) -> None:
     Raises:
         RunEnded: it is a synchronization that is no longer open.
     """
-    # An update that changes nothing, because SQLite knows no other way to hold a row.
-    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
+    _hold(session, run_id)
     record = find_run(session, run_id)
     if record is not None and record.purpose == "synchronize" and record.state not in OPEN_STATES:
         why = f" ({record.message})" if record.message else ""
@@ -76,7 +79,7 @@ def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
         session.run(sa.update(RUN).where(RUN.c.run_id == record.run_id).values(_values(opened)))
     else:
         session.run(sa.insert(RUN).values(_values(opened)))
-    names = ("connector", "purpose", "mode", "requested_mode", "state", "message")
+    names = ("connector", "purpose", "mode", "requested_mode", "state", "message", "reason")
     detail = {name: getattr(opened, name) for name in names}
     audit.append(session, actor=actor, action="open run", subject=record.run_id, detail=detail)
     return opened
@@ -109,8 +112,7 @@ def set_state(
         RunEnded: another run has taken its place.
     """
     take(session, "run")
-    # A load that is under way holds the row: what it makes of the run is known only when it has ended.
-    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
+    _hold(session, run_id)
     stored = find_run(session, run_id)
     if stored is None:
         raise RepositoryError(f"run {run_id}: not known to the repository; open it first")
@@ -144,6 +146,19 @@ def supersede(session: Session, run_id: str, by: str) -> bool:
     recorded = {"connector": stored.connector, "state": "superseded", "message": message, "by": by}
     audit.append(session, actor=PIPELINE, action="supersede run", subject=run_id, detail=recorded)
     return True
+
+
+def change_mode(session: Session, run_id: str, mode: str, reason: str) -> None:
+    """Record that an open run turned out to be of another mode than decided, and why; again changes nothing."""
+    take(session, "run")
+    _hold(session, run_id)
+    stored = find_run(session, run_id)
+    if stored is None or stored.state not in OPEN_STATES or (stored.mode, stored.reason) == (mode, reason):
+        return
+    changed = replace(stored, mode=mode, reason=reason)
+    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(_values(changed)))
+    detail = {"connector": stored.connector, "mode": mode, "reason": reason}
+    audit.append(session, actor=PIPELINE, action="change mode", subject=run_id, detail=detail)
 
 
 _ACTIONS: dict[RunState, str] = {
@@ -181,6 +196,15 @@ def running(
         query = query.where(RUN.c.purpose == purpose)
     found = _records(session, query.order_by(RUN.c.opened_at, RUN.c.run_id).limit(1))
     return found[0] if found else None
+
+
+def _hold(session: Session, run_id: str) -> None:
+    """Wait for a load of the run that is under way, and keep the run's row until the transaction ends.
+
+    What a load makes of its run is known only when the load has ended. It is an update that changes nothing,
+    because SQLite knows no other way to hold a row.
+    """
+    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
 
 
 def _values(record: RunRecord) -> dict[str, Any]:
