@@ -102,6 +102,7 @@ def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
                 (
                     table,
                     prepared.get("exported"),
+                    prepared.get("filtered", ""),
                     aside,
                     counters["inserted"],
                     counters.get("updated", ""),
@@ -111,7 +112,7 @@ def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
             )
     print_table(
         f"{run.connector}: run {run.run_id}, mode {run.mode}",
-        ("table", "exported", "set aside", "inserted", "updated", "deleted", "withheld"),
+        ("table", "exported", "filtered", "set aside", "inserted", "updated", "deleted", "withheld"),
         rows,
     )
     if result["verdict"]["blocked"]:

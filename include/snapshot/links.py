@@ -93,7 +93,7 @@ def keep_pairs(connection: duckdb.DuckDBPyConnection, ends: Ends, raw: RawTable)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {ends.pairs} AS
         SELECT rowid AS position, {first} AS raw1, {second} AS raw2, {done} AS command
-        FROM {raw.relation} WHERE {first} <> '' OR {second} <> ''
+        FROM {raw.kept} AND ({first} <> '' OR {second} <> '')
     """)
 
 

@@ -11,7 +11,9 @@ FILE = "preparation.json"
 
 @dataclass(frozen=True, slots=True)
 class EntityCounts:
-    """Lines of one entity type: ``exported = clean + null_keys + duplicates + rejected``.
+    """Lines of one entity type: ``exported = clean + null_keys + duplicates + rejected + filtered``.
+
+    ``filtered`` lines were left out by a ``WhereValue`` of the connection: they are absent on purpose.
 
     ``duplicates`` holds ``repeated`` lines (equal to one that is kept, or superseded by a later command)
     and lines of one key that contradict each other. ``unreadable_keys`` counts rejected lines whose key
@@ -24,6 +26,7 @@ class EntityCounts:
     null_keys: int = 0
     duplicates: int = 0
     rejected: int = 0
+    filtered: int = 0
     complete: bool = False
     command: bool = False
     repeated: int = 0
@@ -39,7 +42,9 @@ class EntityCounts:
 
 @dataclass(frozen=True, slots=True)
 class AssociationCounts:
-    """Lines of one association that hold a link; a pair may stand on several lines.
+    """Lines of one association that hold a link and that no ``WhereValue`` left out.
+
+    A pair may stand on several lines.
 
     ``unreadable_keys`` counts lines of which an end is no value: nobody knows whose links they are.
     """

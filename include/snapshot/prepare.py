@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.model.configuration import Configuration, Connector, EntityType
+from include.model.transformations import transformations_of
 from include.snapshot.entities import mapped_columns, prepare_entity_type
 from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
 from include.snapshot.preparation import FILE, Preparation
@@ -69,7 +70,9 @@ def _prepare_tables(
             mapped |= link_columns(item_ends.association)
         if not entity_types and not linking:
             continue
-        raw = load_table(work.connection, work.run, table, state, mapped)
+        raw = load_table(
+            work.connection, work.run, table, state, mapped, transformations=transformations_of(work.connector, table)
+        )
         for item in entity_types:
             work.entity_types[item.identifier] = prepare_entity_type(work, item, raw)
         for item_ends in linking:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from include.difference.compare import Counts, DifferenceError, compare, compare_pairs
 from include.storage.engine import engine
+from tests import strategies
 from tests.unit.difference.relations import apply, changes, relation
 
 COLUMNS = {"id": "VARCHAR", "name": "VARCHAR", "age": "INTEGER"}
@@ -148,12 +149,12 @@ def test_a_key_that_is_a_number_is_written_as_text(duck: duckdb.DuckDBPyConnecti
     assert [(item["command"], item["key"]) for item in changes(duck, file)] == [("delete", "2"), ("insert", "7")]
 
 
-VALUES = st.none() | st.text(max_size=3) | st.sampled_from(["", "a", "A"])
-TABLES = st.dictionaries(st.text(max_size=2), st.tuples(VALUES, st.none() | st.integers(0, 3)), max_size=8)
+VALUES = strategies.cells | st.sampled_from(["", "a", "A"])
+TABLES = st.dictionaries(strategies.keys, st.tuples(VALUES, st.none() | st.integers(0, 3)), max_size=8)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(before=TABLES, after=TABLES, kept=st.sets(st.text(max_size=2), max_size=3), deletions=st.booleans())
+@given(before=TABLES, after=TABLES, kept=st.sets(strategies.keys, max_size=3), deletions=st.booleans())
 def test_applying_the_changes_gives_the_rows_after(
     duck: duckdb.DuckDBPyConnection,
     tmp_path: Path,

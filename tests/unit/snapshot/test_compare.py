@@ -12,6 +12,7 @@ from include.model.configuration import EntityType, Property
 from include.snapshot.compare import Changes, compare_snapshot
 from include.snapshot.errors import SnapshotError
 from include.snapshot.guard import check_thresholds
+from tests import strategies
 from tests.unit.snapshot.world import MEMBER, PERSON, World, connector
 
 COLUMNS = ("employee_id", "name", "mail", "age")
@@ -217,8 +218,9 @@ def test_no_key_that_stands_in_the_export_is_ever_deleted(
     assert deleted == (set(stored) - seen if readable and (usable or not stored) else set())
 
 
-CELLS = st.sampled_from([None, "", "x", "NULL_NULL"])
-COMMANDS = st.tuples(st.sampled_from(["insert", "update", "delete", "merge"]), KEYS, CELLS, CELLS)
+CELLS = st.sampled_from([None, "", "x", "NULL_NULL"]) | strategies.cells
+COMMAND_KEYS = KEYS | strategies.keys
+COMMANDS = st.tuples(st.sampled_from(["insert", "update", "delete", "merge"]), COMMAND_KEYS, CELLS, CELLS)
 
 
 def carried_out(stored: dict[str, tuple[str | None, ...]], commands: list[tuple[str | None, ...]]) -> dict[str, Any]:
@@ -239,7 +241,9 @@ def carried_out(stored: dict[str, tuple[str | None, ...]], commands: list[tuple[
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(stored=st.dictionaries(KEYS, st.tuples(CELLS, CELLS)), commands=st.lists(COMMANDS, max_size=10))
+@given(
+    stored=st.dictionaries(COMMAND_KEYS, st.tuples(CELLS, CELLS), max_size=6), commands=st.lists(COMMANDS, max_size=10)
+)
 def test_commands_at_once_end_where_commands_one_by_one_end(
     tmp_path: Path, stored: dict[str, tuple[str | None, ...]], commands: list[tuple[str | None, ...]]
 ) -> None:
