@@ -71,6 +71,8 @@ class TestCommand:
         assert history.index("Name 1") < history.index("Renamed")
         assert "Renamed" in rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_Person").output
         assert "Renamed" not in rollcall("as-of", "2000-01-01", "Staff_Person").output
+        links = rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_PersonTeam").output
+        assert all(part in links for part in ("key1", "key2", "P001"))
         unknown = rollcall("history", "Staff_Person", "P999")
         assert unknown.exit_code == 1
         assert "no resource 'P999'" in unknown.output
