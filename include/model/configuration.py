@@ -220,6 +220,9 @@ class Property(Model):
     """In characters; a longer value is rejected."""
     allowed_values: tuple[str, ...] | None = None
     """Any other value is rejected."""
+    history_precision: Annotated[int, Field(ge=0, le=52_596_000, strict=True)] = 0
+    """Minutes. For a value that changes all the time, such as a last logon: while only such values change, at most one
+    version is kept per so many minutes, and later values are written over it. 0 keeps every value."""
     severity: Severity = "warning"
     """What a value that breaks these rules is: a warning, or critical for the whole run."""
 
@@ -227,6 +230,13 @@ class Property(Model):
     def source_column(self) -> str:
         """The column of the connection table."""
         return self.column or self.identifier
+
+
+class OnMissing(Model):
+    """What becomes of a stored row that a complete extract lacks (engine.md 7, item 5)."""
+
+    keep_runs: Count = 0
+    """How many runs in a row may lack it before the next one deletes it; 0 deletes at once."""
 
 
 class EntityType(Model):
@@ -237,6 +247,8 @@ class EntityType(Model):
     connection_table: ConnectionTable
     """<connection>, or <connection>_<suffix>."""
     properties: Annotated[tuple[Property, ...], Field(min_length=1)]
+    on_missing: OnMissing = OnMissing()
+    """A row that an extract lacks: deleted at once, or kept for some runs first. A delete command always deletes."""
     thresholds: ResourceThresholds = ResourceThresholds()
     expectations: tuple[Expectation, ...] = ()
 
