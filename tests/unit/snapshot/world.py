@@ -186,7 +186,7 @@ class World:
 
     def prepare(self, run_id: str = "this run") -> Preparation:
         """Prepare the run."""
-        return prepare(self.connector, self.configuration, self.folder, run_id)
+        return prepare(self.connector, self.configuration, self.folder, run_id=run_id)
 
     def compare(self, mode: str = "complete", run_id: str = "this run") -> Changes:
         """Prepare and compare the run."""
