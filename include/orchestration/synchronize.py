@@ -21,6 +21,7 @@ from include.orchestration.connections import exporting_connections, open_connec
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, StepFailed, refuse_superseded, reopen
+from include.orchestration.settlement import begin_load, is_frozen, settle
 from include.repository.repository import LoadRequest, Repository
 from include.repository.runs import PIPELINE
 from include.snapshot import manifest
@@ -66,7 +67,7 @@ def export(run: Run, connection: str) -> dict[str, Any]:
     Raises:
         ConnectorError: one line; nothing of a failed table is visible.
     """
-    if manifest.published(run.folder):
+    if is_frozen(run):
         return dict(run.folder.read_json(f"raw/{connection}.report.json"))
     _, connector = _connector(run)
     door = open_connection(connector, connection)
@@ -92,10 +93,10 @@ def _report_fallbacks(run: Run, repository: Repository, connector: Connector) ->
 
 def prepare(run: Run) -> dict[str, Any]:
     """Write what is stored to ``base/`` and the cleaned tables to ``clean/``; the counters."""
-    if manifest.published(run.folder):
-        return dict(run.folder.read_json("clean/preparation.json"))
     configuration, connector = _connector(run)
     repository = _repository(run, configuration)
+    if settle(run, repository):
+        return dict(run.folder.read_json("clean/preparation.json"))
     _report_fallbacks(run, repository, connector)
     write_base(run, repository, configuration, connector)
     prepare_tables(connector, configuration, run.folder)
@@ -112,8 +113,8 @@ def validate(run: Run) -> dict[str, Any]:
     Raises:
         StepFailed: a critical expectation failed, or a check could not be carried out.
     """
-    _, connector = _connector(run)
-    if manifest.published(run.folder):
+    configuration, connector = _connector(run)
+    if settle(run, _repository(run, configuration)):
         return {"results": run.folder.file("validation/results.json")}
     validation = validate_tables(connector, run.folder)
     for warning in validation.warnings:
@@ -126,10 +127,9 @@ def validate(run: Run) -> dict[str, Any]:
 
 def compare(run: Run) -> dict[str, Any]:
     """Compare the snapshot with the repository into ``changes/``; the counters and the change set's hash."""
-    if manifest.published(run.folder):
-        return dict(run.folder.read_json("changes/changes.json"))
     configuration, connector = _connector(run)
-    _repository(run, configuration)
+    if settle(run, _repository(run, configuration)):
+        return dict(run.folder.read_json("changes/changes.json"))
     compare_snapshot(connector, configuration, run.folder, run.mode)
     return dict(run.folder.read_json("changes/changes.json"))
 
@@ -137,9 +137,9 @@ def compare(run: Run) -> dict[str, Any]:
 def guard(run: Run) -> dict[str, Any]:
     """Check the thresholds; a blocked run is marked so, and waits for a decision."""
     configuration, connector = _connector(run)
-    if manifest.published(run.folder):
-        return dict(run.folder.read_json("changes/verdict.json"))
     repository = _repository(run, configuration)
+    if settle(run, repository):
+        return dict(run.folder.read_json("changes/verdict.json"))
     verdict = check_thresholds(connector, run.folder, run.mode)
     if verdict.blocked and not run.dry_run:
         exceeded = "; ".join(str(line) for line in verdict.lines if line.exceeded)
@@ -195,7 +195,8 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
     if run.dry_run:
         return {"state": "dry run", "blocked": verdict["blocked"]}
     repository = open_repository(configuration)
-    if not manifest.published(run.folder):
+    result = repository.loaded(load_key(run.run_id)) if settle(run, repository) else None
+    if result is None:
         refuse_superseded(run, repository)
         reopen(run, repository)
         decision = _decide(run, verdict, _change_set(run, shown), decision)
@@ -203,10 +204,12 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
             record_rejection(repository, run, decision, {"change_set": verdict["sha256"], "verdict": verdict})
             logger.warning("%s: rejected by %s; nothing was written", connector.identifier, decision.actor)
             return {"state": "rejected", "by": decision.actor, "reason": decision.reason}
-    result = repository.load(_request(run, connector, configuration, repository, decision))
-    recorded = repository.snapshot(run.run_id)
-    if recorded is not None:
-        manifest.publish(run.folder, recorded.manifest)
+        request = _request(run, connector, configuration, repository, decision)
+        try:
+            begin_load(run)
+            result = repository.load(request)
+        finally:
+            settle(run, repository)
     logger.info(
         "%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else ""
     )

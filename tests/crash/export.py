@@ -25,6 +25,7 @@ OMITTED_COLUMNS: Mapping[tuple[str, str], str] = {
     ("rollcall_audit", "hash"): "covers the clock; the chain is verified by itself",
     ("rollcall_audit", "previous_hash"): "covers the clock; the chain is verified by itself",
     ("rollcall_migration", "applied_at"): "the clock at the migration",
+    ("rollcall_snapshot", "manifest"): "written to a file of its own, see _manifest",
     ("rollcall_snapshot", "sha256"): "covers the clock in the manifest; each snapshot is verified by itself",
     ("rollcall_snapshot", "previous_sha256"): "covers the clock in the manifest before",
 }
@@ -32,21 +33,22 @@ OMITTED_COLUMNS: Mapping[tuple[str, str], str] = {
 ENDED = ("rollcall_run", "closed_at")
 # The lock of the table of runs: it counts how often it was taken, and numbers nothing.
 LOCK_ONLY_COUNTERS = ("run",)
-# In the manifest: when the exports began, and the hash of the manifest before, which covers that.
+# In a manifest: when the exports began, and the hash of the manifest before, which covers that.
 OMITTED_FACTS = ("read_at",)
 OMITTED_SOURCE = ("started_at",)
-# Files of a snapshot that hold an instant: when an export began.
-FILES_WITH_INSTANTS = (".report.json",)
+# Files of a snapshot that hold an instant: when an export began, and when Great Expectations drew a page.
+FILES_WITH_INSTANTS = (".report.json", ".html")
 
 
 def export_repository(url: str, folder: Path) -> None:
-    """Write ``<table>.csv`` of every table of a repository, rows sorted."""
+    """Write ``<table>.csv`` of every table of a repository, rows sorted, and every manifest."""
     folder.mkdir(parents=True)
     engine = sa.create_engine(_driver(url), poolclass=sa.NullPool)
     metadata = sa.MetaData()
     with engine.begin() as connection:
         metadata.reflect(connection)
         loads = _loads(connection, metadata)
+        _write_manifests(connection, metadata.tables["rollcall_snapshot"], folder)
         for table in metadata.sorted_tables:
             columns = [column for column in table.columns if (table.name, column.name) not in OMITTED_COLUMNS]
             rows = [_row(table.name, columns, row, loads) for row in connection.execute(sa.select(*columns))]
@@ -83,13 +85,17 @@ def _text(table: str, column: str, value: Any, loads: Mapping[datetime, str]) ->
     if isinstance(value, datetime):
         ended = "ended" if (table, column) == ENDED else value.isoformat()
         return loads.get(value, ended)
-    if (table, column) == ("rollcall_snapshot", "manifest"):
-        return _manifest(value)
     return value.hex() if isinstance(value, bytes) else f"={value}"
 
 
+def _write_manifests(connection: sa.Connection, table: sa.Table, folder: Path) -> None:
+    """One file per snapshot, so that a difference is a line of it."""
+    for run_id, text in connection.execute(sa.select(table.c.run_id, table.c.manifest)):
+        (folder / f"{table.name} {run_id}.json").write_text(_manifest(text))
+
+
 def _manifest(text: str) -> str:
-    """A manifest without the clock and without the hashes that cover it."""
+    """A manifest without the clock and without the hashes that cover it; a line per file."""
     content = json.loads(text)
     del content["previous_sha256"]
     content["facts"] = {name: value for name, value in content["facts"].items() if name not in OMITTED_FACTS}
@@ -99,7 +105,8 @@ def _manifest(text: str) -> str:
     for file in content["files"]:
         if file["path"].endswith(FILES_WITH_INSTANTS):
             del file["sha256"]
-    return json.dumps(content, sort_keys=True)
+    files = [json.dumps(file, sort_keys=True) for file in content.pop("files")]
+    return "\n".join([json.dumps(content, indent=1, sort_keys=True), *files]) + "\n"
 
 
 def _is_lock(table: str, row: Sequence[str]) -> bool:

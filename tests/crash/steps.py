@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import adbc_driver_postgresql.dbapi
@@ -70,6 +71,9 @@ def child(connection: Connection, environment: Mapping[str, str], step: str, arg
     """The body of a step's process: says that it has begun, then its result or its error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
+    with Path(f"{environment['TMPDIR']}/steps.log").open("ab") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
     connection.send((BEGUN, threading.active_count()))
     try:
         if step == "open_run":
