@@ -168,10 +168,19 @@ def _decide(run: Run, verdict: Mapping[str, Any], change_set: str, decision: Dec
 def record_rejection(repository: Repository, run: Run, decision: Decision, shown: Mapping[str, Any]) -> None:
     """Close a run as rejected, with who said so, why, and what they saw, on the audit trail."""
     message = f"rejected by {decision.actor}" + (f": {decision.reason}" if decision.reason else "")
+    repository.reject(run.run_id, message, {"decision": asdict(decision), **shown}, actor=decision.actor)
+
+
+def _rejected(decision: Decision) -> dict[str, Any]:
+    return {"state": "rejected", "by": decision.actor, "reason": decision.reason}
+
+
+def _has_rejected(run: Run, repository: Repository, decision: Decision) -> bool:
+    """Whether this very decision has ended the run already: it is not opened again to be ended again."""
     record = repository.run(run.run_id)
-    if record is not None and record.state != "rejected":
-        repository.record(decision.actor, "reject", run.run_id, {"decision": asdict(decision), **shown})
-    repository.close_run(run.run_id, "rejected", message, actor=decision.actor)
+    if record is None or record.state != "rejected" or not run.folder.exists("changes/decision.json"):
+        return False
+    return bool(run.folder.read_json("changes/decision.json").items() >= asdict(decision).items())
 
 
 def load(run: Run, decision: Decision | None = None, shown: str | None = None) -> dict[str, Any]:
@@ -198,12 +207,14 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
     result = repository.loaded(load_key(run.run_id)) if settle(run, repository) else None
     if result is None:
         refuse_superseded(run, repository)
+        if decision is not None and _has_rejected(run, repository, decision):
+            return _rejected(decision)
         reopen(run, repository)
         decision = _decide(run, verdict, _change_set(run, shown), decision)
         if decision is not None and decision.choice == REJECT:
             record_rejection(repository, run, decision, {"change_set": verdict["sha256"], "verdict": verdict})
             logger.warning("%s: rejected by %s; nothing was written", connector.identifier, decision.actor)
-            return {"state": "rejected", "by": decision.actor, "reason": decision.reason}
+            return _rejected(decision)
         request = _request(run, connector, configuration, repository, decision)
         try:
             begin_load(run)

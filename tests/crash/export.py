@@ -71,12 +71,8 @@ def _loads(connection: sa.Connection, metadata: sa.MetaData) -> dict[datetime, s
     return {instant: f"load {load_id}" for instant, load_id in connection.execute(query)} | {naive(OPEN_END): "open"}
 
 
-def _row(
-    table: str, columns: Sequence[sa.Column[Any]], row: Sequence[Any], loads: Mapping[datetime, str]
-) -> list[str]:
-    return [
-        _text(table, column.name, value, loads) for column, value in zip(columns, row, strict=True)
-    ]
+def _row(table: str, columns: Sequence[sa.Column[Any]], row: Sequence[Any], loads: Mapping[datetime, str]) -> list[str]:
+    return [_text(table, column.name, value, loads) for column, value in zip(columns, row, strict=True)]
 
 
 def _text(table: str, column: str, value: Any, loads: Mapping[datetime, str]) -> str:

@@ -98,7 +98,9 @@ class _Source:
     def hire(self, *numbers: int) -> None:
         """People who come; the first two manage each other, ten manage the rest."""
         for number in numbers:
-            self.people[number] = Person(number, f"Name {number}", number % TEAMS, 1 - number if number < 2 else number % 10)
+            self.people[number] = Person(
+                number, f"Name {number}", number % TEAMS, 1 - number if number < 2 else number % 10
+            )
             self.members |= {(number % TEAMS, number), ((number + 3) % TEAMS, number)}
 
     def leave(self, *numbers: int) -> None:

@@ -24,6 +24,7 @@ import duckdb  # noqa: F401
 import great_expectations  # noqa: F401
 import pandas as pd  # noqa: F401
 import psycopg  # noqa: F401
+import tqdm
 from airflow.sdk import BaseHook  # noqa: F401
 
 import include.snapshot.expectations
@@ -33,6 +34,9 @@ from connectors.files.csv import CsvConnector
 from include.orchestration import synchronize
 from include.orchestration.decisions import Decision
 from include.orchestration.run import Run, close_run, open_run
+
+# tqdm, which Great Expectations uses, makes a semaphore that a killed process would leave behind: one for all.
+tqdm.tqdm.get_lock()
 
 BEGUN, DONE, FAILED = "begun", "done", "failed"
 
