@@ -1,1 +1,1 @@
-"""Kill every step of a synchronization at random instants, run it again, and compare the end with an undisturbed one."""
+"""Kill the steps of synchronizations at random instants, run them again, and compare the end with an undisturbed one."""

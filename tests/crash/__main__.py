@@ -25,15 +25,16 @@ def main() -> int:
     asked = _arguments()
     databases: list[Database] = ["sqlite", "postgresql"] if asked.database == "both" else [asked.database]
     console.print(f"seed {asked.seed}")
-    for database in databases:
-        begun = time.monotonic()
-        try:
-            with worlds() as folder, _server(database) as server:
-                trial = _with_bar(database, folder, asked.kills, asked.seed, server)
-        except Difference as difference:
-            console.print(f"{database}, seed {asked.seed}: {difference}", markup=False, highlight=False)
-            return 1
-        _print(trial, time.monotonic() - begun)
+    with worlds() as folder:
+        for database in databases:
+            begun = time.monotonic()
+            try:
+                with _server(database) as server:
+                    trial = _with_bar(database, folder / database, asked.kills, asked.seed, server)
+            except Difference as difference:
+                console.print(f"{database}, seed {asked.seed}: {difference}", markup=False, highlight=False)
+                return 1
+            _print(trial, time.monotonic() - begun)
     return 0
 
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,7 +64,7 @@ class Killer:
 
     def clears_back(self, done: list[str]) -> int | None:
         """The position of an earlier step that an operator clears with all after it, instead of the one that died."""
-        if len(done) < 2 or self.draw.random() > CLEAR_CHANCE:  # noqa: PLR2004  the first step opens the run
+        if len(done) < 2 or self.draw.random() > CLEAR_CHANCE:
             return None
         return self.draw.randrange(len(done))
 
@@ -76,10 +76,11 @@ class Killer:
 
 @dataclass
 class World:
-    """One installation: its folders, its repository, and how long each step took."""
+    """One installation: its folders, its repository, the days it goes through, and how long each step took."""
 
     folder: Path
     repository: str
+    days: Sequence[Day]
     durations: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     on_step: Callable[[str, str], object] = lambda _day, _step: None
 
@@ -101,8 +102,8 @@ class World:
         (self.folder / "configuration" / "crew.yaml").write_text(scenario.CONFIGURATION)
 
     def play(self, killer: Killer | None = None) -> None:
-        """Go through all days."""
-        for day in scenario.days():
+        """Go through the days."""
+        for day in self.days:
             for name, text in day.files.items():
                 (self.folder / "files" / name).write_text(text)
             self._synchronize(day, killer)

@@ -74,7 +74,8 @@ class Person:
     def line(self) -> str:
         """The line of the people's file."""
         key = f"P{self.number:03d}"
-        return f"{key},{self.name},{key.lower()}@example.org,{self.since},{self.number / 8},{self.team},P{self.manager:03d}"
+        values = (key, self.name, f"{key.lower()}@example.org", self.since, self.number / 8, self.team)
+        return ",".join(map(str, (*values, f"P{self.manager:03d}")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
@@ -16,10 +17,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import adbc_driver_postgresql.dbapi
-import adbc_driver_sqlite.dbapi
-import alembic.autogenerate
-import alembic.operations
 import duckdb  # noqa: F401
 import great_expectations  # noqa: F401
 import pandas as pd  # noqa: F401
@@ -75,15 +72,13 @@ def child(connection: Connection, environment: Mapping[str, str], step: str, arg
     """The body of a step's process: says that it has begun, then its result or its error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
+    tempfile.tempdir = environment["TMPDIR"]
     with Path(f"{environment['TMPDIR']}/steps.log").open("ab") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
     connection.send((BEGUN, threading.active_count()))
     try:
-        if step == "open_run":
-            result = open_step(**arguments)
-        else:
-            result = run_step(step, arguments["run"], arguments)
+        result = open_step(**arguments) if step == "open_run" else run_step(step, arguments["run"], arguments)
     except Exception:  # noqa: BLE001  whatever it is, the parent shows it
         connection.send((FAILED, traceback.format_exc()))
         sys.exit(1)

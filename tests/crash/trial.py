@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,27 +55,31 @@ def run_trial(
     kills: int,
     seed: int,
     server: PostgreSQL | None = None,
+    days: Collection[str] | None = None,
     on_kill: Callable[[Kill], object] = lambda _kill: None,
     on_step: Callable[[str, str], object] = lambda _day, _step: None,
 ) -> Trial:
-    """Kill until ``kills`` have landed, comparing after every world.
+    """Kill until ``kills`` have landed, comparing after every world; ``days`` names those to go through.
 
     Raises:
-        Difference: a world ended otherwise than the undisturbed one.
-        StepBroke: a step ended with an error.
+        Difference: a world ended otherwise than the undisturbed one, or a step of it with an error.
     """
     trial = Trial(database, seed)
-    with _world(folder / "undisturbed", server) as calm:
+    nobody = Killer(random.Random(seed), {})
+    with _world(folder / "undisturbed", server, days) as calm:
         calm.on_step = on_step
-        calm.play()
+        try:
+            calm.play()
+        except Exception as error:
+            raise Difference("the undisturbed world", nobody, [str(error)]) from error
         wrong = _end(calm)
     if wrong:
-        raise Difference("the undisturbed world", Killer(random.Random(seed), {}), wrong)
+        raise Difference("the undisturbed world", nobody, wrong)
     while trial.landed < kills:
         trial.worlds += 1
         name = f"{database}-world-{trial.worlds}"
         killer = Killer(random.Random(f"{seed} {name}"), calm.durations, on_kill=on_kill)
-        with _world(folder / name, server) as world:
+        with _world(folder / name, server, days) as world:
             world.on_step = on_step
             try:
                 world.play(killer)
@@ -91,10 +95,11 @@ def run_trial(
 
 
 @contextmanager
-def _world(folder: Path, server: PostgreSQL | None) -> Iterator[World]:
+def _world(folder: Path, server: PostgreSQL | None, days: Collection[str] | None) -> Iterator[World]:
     name = f"crash_{folder.name.replace('-', '_')}"
     url = server.create_database(name) if server else f"sqlite:///{folder}/repository.db"
-    world = World(folder, url)
+    chosen = [day for day in scenario.days() if days is None or day.name in days]
+    world = World(folder, url, chosen)
     world.make()
     with mock.patch.dict(os.environ, world.environment):
         yield world
@@ -106,12 +111,12 @@ def _end(world: World) -> list[str]:
     """Export the repository to ``export/``; and one line for everything that is wrong in itself."""
     export_repository(world.repository, world.folder / "export")
     repository = open_repository(load_project())
-    return [*repository.verify_audit(), *_runs(repository)]
+    return [*repository.verify_audit(), *_runs(world, repository)]
 
 
-def _runs(repository: Repository) -> Iterator[str]:
+def _runs(world: World, repository: Repository) -> Iterator[str]:
     """Runs in a state that they should not end in, and snapshots that are not what was published."""
-    for day in scenario.days():
+    for day in world.days:
         record = repository.run(day.name)
         if record is None or record.state != day.expected:
             yield f"run {day.name} is {record.state if record else 'unknown'} and should be {day.expected}"

@@ -1,4 +1,4 @@
-"""The acceptance tests of a port that concern synchronization (engine.md 8.3, numbers 1, 2, 3, 5, 6), on both databases."""
+"""The acceptance tests of a port that concern synchronization, on both databases (engine.md 8.3: 1, 2, 3, 5, 6)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ entity_types:
 """
 
 
-def stored(pipeline: Pipeline, folder: Path) -> dict[str, bytes]:
+def stored(folder: Path) -> dict[str, bytes]:
     """Every row of every entity type and association, present and past, as bytes."""
     export_repository(os.environ["ROLLCALL_REPOSITORY"], folder)
     return {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.startswith("rollcall_")}
@@ -51,26 +51,26 @@ def write_changes(pipeline: Pipeline, *lines: str) -> None:
 
 
 def test_1_a_complete_run_twice_has_no_changes_and_no_history_rows(pipeline: Pipeline, tmp_path: Path) -> None:
-    before = stored(pipeline, tmp_path / "before")
+    before = stored(tmp_path / "before")
     for number, mode in enumerate(("complete", "complete", "initial")):
         _, result = pipeline.synchronize(mode)
         assert no_changes(result)
-        assert stored(pipeline, tmp_path / f"after-{number}") == before
+        assert stored(tmp_path / f"after-{number}") == before
 
 
 class TestTwoAnEmptyFile:
     def test_it_blocks_and_writes_nothing(self, pipeline: Pipeline, tmp_path: Path) -> None:
-        before = stored(pipeline, tmp_path / "before")
+        before = stored(tmp_path / "before")
         pipeline.write()
         run, result = pipeline.synchronize()
         assert result["state"] == "blocked"
         (line,) = [line for line in result["verdict"]["lines"] if line["exceeded"]]
         assert (line["limit"], line["name"]) == ("complete export", "People")
         assert state(pipeline, run) == "blocked"
-        assert stored(pipeline, tmp_path / "after") == before
+        assert stored(tmp_path / "after") == before
 
     def test_fixing_the_source_and_running_again_clears_the_block(self, pipeline: Pipeline, tmp_path: Path) -> None:
-        before = stored(pipeline, tmp_path / "before")
+        before = stored(tmp_path / "before")
         pipeline.write()
         blocked, _ = pipeline.synchronize()
         pipeline.people(60)
@@ -78,7 +78,7 @@ class TestTwoAnEmptyFile:
         assert (result["state"], state(pipeline, run), state(pipeline, blocked)) == ("loaded", "loaded", "superseded")
         assert no_changes(result)
         assert pipeline.repository.running("Staff") is None
-        assert stored(pipeline, tmp_path / "after") == before
+        assert stored(tmp_path / "after") == before
 
     def test_resuming_applies_the_rest_of_the_changes(self, pipeline: Pipeline) -> None:
         pipeline.write()
@@ -118,11 +118,11 @@ class TestThreeABlockedConnector:
         pipeline.people(60)
         pipeline.synchronize()
         assert state(pipeline, blocked) == "superseded"
-        before = stored(pipeline, tmp_path / "before")
+        before = stored(tmp_path / "before")
         with pytest.raises(SkipRun, match="superseded by run"):
             synchronize.load(blocked, APPROVED)
         assert state(pipeline, blocked) == "superseded"
-        assert stored(pipeline, tmp_path / "after") == before
+        assert stored(tmp_path / "after") == before
         run, _ = pipeline.synchronize("incremental")
         assert (run.mode, state(pipeline, run)) == ("incremental", "loaded")
 
@@ -136,11 +136,11 @@ class TestFiveIncrementalRuns:
         run, first = pipeline.synchronize("incremental")
         assert run.mode == "incremental"
         assert first["entity_types"]["Staff_Person"] == {"inserted": 1, "updated": 2, "deleted": 1}
-        before = stored(pipeline, tmp_path / "before")
+        before = stored(tmp_path / "before")
         assert synchronize.load(run) == first
         _, second = pipeline.synchronize("incremental")
         assert no_changes(second)
-        assert stored(pipeline, tmp_path / "after") == before
+        assert stored(tmp_path / "after") == before
 
     def test_incremental_runs_that_wait_are_dropped_when_a_complete_run_begins(self, pipeline: Pipeline) -> None:
         with_incremental_file(pipeline)
@@ -164,7 +164,7 @@ def test_6_five_percent_of_1200_pass_at_60_and_block_at_61(
 ) -> None:
     pipeline.people(1200)
     pipeline.synchronize("initial")
-    before = stored(pipeline, tmp_path / "before")
+    before = stored(tmp_path / "before")
     pipeline.write(*(person(number, "Changed" if number < changed else None) for number in range(1200)))
     _, result = pipeline.synchronize()
     assert result["state"] == expected
@@ -172,6 +172,6 @@ def test_6_five_percent_of_1200_pass_at_60_and_block_at_61(
         assert {line["limit"] for line in result["verdict"]["lines"] if line["exceeded"]} == {
             "max_percentage_updated_lines"
         }
-        assert stored(pipeline, tmp_path / "after") == before
+        assert stored(tmp_path / "after") == before
     else:
         assert result["entity_types"]["Staff_Person"]["updated"] == changed
