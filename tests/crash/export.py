@@ -33,7 +33,9 @@ OMITTED_COLUMNS: Mapping[tuple[str, str], str] = {
 ENDED = ("rollcall_run", "closed_at")
 # The lock of the table of runs: it counts how often it was taken, and numbers nothing.
 LOCK_ONLY_COUNTERS = ("run",)
-# In a manifest: when the exports began, and the hash of the manifest before, which covers that.
+# In a manifest: the hash of the manifest before, which covers the clock; the source of this program, which may be
+# edited while a long trial runs; and when the exports began.
+OMITTED_CONTENT = ("previous_sha256", "code_version")
 OMITTED_FACTS = ("read_at",)
 OMITTED_SOURCE = ("started_at",)
 # Files of a snapshot that hold an instant: when an export began, and when Great Expectations drew a page.
@@ -93,7 +95,8 @@ def _write_manifests(connection: sa.Connection, table: sa.Table, folder: Path) -
 def _manifest(text: str) -> str:
     """A manifest without the clock and without the hashes that cover it; a line per file."""
     content = json.loads(text)
-    del content["previous_sha256"]
+    for name in OMITTED_CONTENT:
+        del content[name]
     content["facts"] = {name: value for name, value in content["facts"].items() if name not in OMITTED_FACTS}
     for source in content["source"]:
         for name in OMITTED_SOURCE:
