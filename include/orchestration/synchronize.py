@@ -20,7 +20,7 @@ from include.orchestration.base import load_key, write_base
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.orchestration.run import Run, StepFailed, refuse_superseded, reopen
+from include.orchestration.run import Run, StepFailed, previous_snapshot, refuse_superseded, reopen
 from include.orchestration.settlement import begin_load, is_frozen, settle
 from include.repository.repository import LoadRequest, Repository
 from include.repository.runs import PIPELINE
@@ -28,6 +28,7 @@ from include.snapshot import manifest
 from include.snapshot.compare import Changes, compare_snapshot, fingerprint
 from include.snapshot.guard import check_thresholds
 from include.snapshot.prepare import prepare as prepare_tables
+from include.snapshot.reuse import same_origin
 from include.snapshot.validate import validate as validate_tables
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def export(run: Run, connection: str) -> dict[str, Any]:
 
 def _report_fallbacks(run: Run, repository: Repository, connector: Connector) -> None:
     """Put on record that connections of an incremental run were exported completely after all."""
-    fallbacks = {name: report["fallback"] for name, report in _reports(run, connector).items() if report["fallback"]}
+    fallbacks = {name: why for name, report in _reports(run, connector).items() if (why := report.get("fallback"))}
     if fallbacks and not run.dry_run:
         mode = "complete" if len(fallbacks) == len(exporting_connections(connector)) else run.mode
         repository.change_mode(run.run_id, mode, "; ".join(f"{name}: {why}" for name, why in fallbacks.items()))
@@ -99,7 +100,8 @@ def prepare(run: Run) -> dict[str, Any]:
         return dict(run.folder.read_json("clean/preparation.json"))
     _report_fallbacks(run, repository, connector)
     write_base(run, repository, configuration, connector)
-    prepare_tables(connector, configuration, run.folder)
+    previous = same_origin(previous_snapshot(repository, connector.identifier), connector)
+    prepare_tables(connector, configuration, run.folder, previous)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
     for kind in counters.values():
         for identifier, count in kind.items():
@@ -114,9 +116,11 @@ def validate(run: Run) -> dict[str, Any]:
         StepFailed: a critical expectation failed, or a check could not be carried out.
     """
     configuration, connector = _connector(run)
-    if settle(run, _repository(run, configuration)):
+    repository = _repository(run, configuration)
+    if settle(run, repository):
         return {"results": run.folder.file("validation/results.json")}
-    validation = validate_tables(connector, run.folder)
+    previous = previous_snapshot(repository, connector.identifier)
+    validation = validate_tables(connector, run.folder, same_origin(previous, connector))
     for warning in validation.warnings:
         logger.warning("%s", warning)
     if validation.critical:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from include.model.configuration import Configuration, Connector
+from include.model.configuration import Configuration, Connector, EntityType
 from include.snapshot.entities import mapped_columns, prepare_entity_type
 from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
 from include.snapshot.preparation import FILE, Preparation
+from include.snapshot.previous import PublishedSnapshot
 from include.snapshot.raw import COMMAND, TableState, load_table, read_reports
+from include.snapshot.reuse import take_over_table
 from include.snapshot.work import Work
 from include.storage.engine import engine
 from include.storage.folder import Folder
 
 
-def prepare(connector: Connector, configuration: Configuration, run: Folder) -> Preparation:
+def prepare(
+    connector: Connector, configuration: Configuration, run: Folder, previous: PublishedSnapshot | None = None
+) -> Preparation:
     """Write ``clean/`` from ``raw/`` and ``base/``; a rerun ends in the same files.
 
     Lines that cannot be used are set aside, counted, and their keys kept, so that none of them reads as a
     deletion. ``clean/preparation.json`` is written last.
+
+    Args:
+        connector: whose run it is.
+        configuration: all connectors.
+        run: the folder of the run.
+        previous: a snapshot of ``reuse.same_origin``, whose clean tables hold where the raw files are the same.
 
     Raises:
         PreparationError: a raw file is missing, is not what its export reported, or lacks a mapped column;
@@ -28,7 +38,7 @@ def prepare(connector: Connector, configuration: Configuration, run: Folder) -> 
     ends = [find_ends(configuration, association) for association in connector.associations]
     with engine(run) as connection:
         work = Work(connection, connector, run)
-        _prepare_tables(work, states, ends)
+        _prepare_tables(work, states, ends, previous)
         associations = {
             item.association.identifier: prepare_association(
                 work, item, states.get(item.association.connection_table, TableState())
@@ -40,23 +50,40 @@ def prepare(connector: Connector, configuration: Configuration, run: Folder) -> 
     return preparation
 
 
-def _prepare_tables(work: Work, states: dict[str, TableState], ends: list[Ends]) -> None:
+def _prepare_tables(
+    work: Work, states: dict[str, TableState], ends: list[Ends], previous: PublishedSnapshot | None
+) -> None:
     """Read every connection table once: its entity types are prepared, its pairs kept for later."""
     for table in _tables(work.connector):
-        entity_types = [item for item in work.connector.entity_types if item.connection_table == table]
-        linking = [item for item in ends if item.association.connection_table == table]
         state = states.get(table, TableState())
+        entity_types = [
+            item
+            for item in work.connector.entity_types
+            if item.connection_table == table and not _take_over(work, item, state, previous)
+        ]
+        linking = [item for item in ends if item.association.connection_table == table]
         mapped: dict[str, str] = {COMMAND: "the changes"} if state.command else {}
         for item in entity_types:
             mapped |= mapped_columns(item)
         for item_ends in linking:
             mapped |= link_columns(item_ends.association)
+        if not entity_types and not linking:
+            continue
         raw = load_table(work.connection, work.run, table, state, mapped)
         for item in entity_types:
             work.entity_types[item.identifier] = prepare_entity_type(work, item, raw)
         for item_ends in linking:
             keep_pairs(work.connection, item_ends, raw)
         work.connection.execute(f"DROP TABLE {raw.relation}")
+
+
+def _take_over(work: Work, entity_type: EntityType, state: TableState, previous: PublishedSnapshot | None) -> bool:
+    """Whether the clean table of an entity type could be taken from the previous snapshot."""
+    stored = work.count(work.stored(entity_type.identifier))
+    counts = take_over_table(work.run, entity_type, state, previous, stored=stored) if previous else None
+    if counts is not None:
+        work.entity_types[entity_type.identifier] = counts
+    return counts is not None
 
 
 def _tables(connector: Connector) -> list[str]:

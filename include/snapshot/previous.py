@@ -56,6 +56,11 @@ class PublishedSnapshot:
     def _files(self) -> Mapping[str, Mapping[str, Any]]:
         return {file["path"]: file for file in self.content["files"]}
 
+    @property
+    def paths(self) -> list[str]:
+        """Every file of the snapshot, sorted."""
+        return sorted(self._files)
+
     def sha256(self, path: str) -> str | None:
         """The recorded hash of a file; None when the snapshot has no such file."""
         file = self._files.get(path)

@@ -166,3 +166,41 @@ def test_a_scheduled_run_has_the_mode_of_its_schedule(pipeline: Pipeline) -> Non
     file.write_text(file.read_text().replace("connections:\n", f"{schedules}connections:\n", 1))
     assert scheduled_mode("Staff", datetime(2026, 1, 2, 0, 0, tzinfo=UTC)) == "complete"
     assert scheduled_mode("Staff", datetime(2026, 1, 2, 0, 15, tzinfo=UTC)) == "incremental"
+
+
+def clean_files(run: Run) -> dict[str, str]:
+    return {path: run.folder.sha256(f"clean/{path}") for path in run.folder.child("clean").names()}
+
+
+def test_an_export_that_is_the_same_to_the_byte_takes_its_clean_tables_over(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = people(60)
+    lines[7] = lines[7].replace("2026-01-01", "someday")
+    pipeline.write(*lines)
+    anew, _ = pipeline.synchronize()
+    with monkeypatch.context() as patch:
+        for module in ("prepare.prepare_entity_type", "validate.run_checks"):
+            patch.setattr(f"include.snapshot.{module}", lambda *_: pytest.fail("it was made again"))
+        taken_over, result = pipeline.synchronize()
+    assert clean_files(taken_over) == clean_files(anew)
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert run_results(taken_over) == run_results(anew)
+    pipeline.write(*people(60, P007="Another"))
+    changed, result = pipeline.synchronize()
+    assert result["entity_types"]["Staff_Person"]["updated"] == 1
+    assert clean_files(changed)["Staff_Person.parquet"] != clean_files(anew)["Staff_Person.parquet"]
+
+
+def run_results(run: Run) -> Any:
+    return run.folder.read_json("validation/results.json")
+
+
+def test_a_changed_clean_file_of_the_previous_snapshot_is_made_anew(pipeline: Pipeline) -> None:
+    first, _ = pipeline.synchronize()
+    expected = clean_files(first)
+    with first.folder.write("clean/Staff_Person.parquet") as stream:
+        stream.write(first.folder.open("clean/Staff_Team.parquet").read())
+    second, result = pipeline.synchronize()
+    assert clean_files(second) == expected
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
