@@ -7,7 +7,9 @@ import multiprocessing
 import os
 import random
 import shutil
+import sys
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +26,7 @@ STEP_SECONDS = 120.0
 KILL_CHANCE = 0.7
 AGAIN_CHANCE = 0.4
 CLEAR_CHANCE = 0.25
+STEPS = "tests.crash.steps"
 ROOT = Path(__file__).resolve().parents[2]
 # A decision is an input of the run: it was taken once, at one instant, however often the load is tried.
 DECIDED_AT = "2026-01-02T03:04:05+00:00"
@@ -164,17 +167,17 @@ def _decision(day: Day) -> dict[str, Any] | None:
 @contextmanager
 def _process(environment: Mapping[str, str], step: str, arguments: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     """A step's process, from the moment at which it begins."""
-    from tests.crash import steps
-
     context = _fork_server()
     connection, other = context.Pipe(duplex=False)
-    process = context.Process(target=steps.child, args=(other, environment, step, dict(arguments)), daemon=True)
+    process = context.Process(target=_child, args=(other, environment, step, dict(arguments)), daemon=True)
     process.start()
     other.close()
     try:
         if not connection.poll(STEP_SECONDS):
             raise StepBroke(f"{step}: its process did not begin")
-        _, threads = connection.recv()
+        threads, warm = connection.recv()
+        if not warm:
+            raise StepBroke(f"{step}: the fork server could not import {STEPS}")
         if threads != 1:
             raise StepBroke(f"{step}: the fork server had {threads} threads; something opened what must not be forked")
         yield process, connection
@@ -182,6 +185,15 @@ def _process(environment: Mapping[str, str], step: str, arguments: Mapping[str, 
         process.kill()
         process.join()
         connection.close()
+
+
+def _child(connection: Any, *arguments: Any) -> None:
+    """The body of a step's process; imported here, so that the heavy libraries stay out of this one."""
+    warm = STEPS in sys.modules
+    from tests.crash.steps import child
+
+    connection.send((threading.active_count(), warm))
+    child(connection, *arguments)
 
 
 def _answer(process: Any, connection: Any, where: str) -> Any:
@@ -210,7 +222,7 @@ def _fork_server() -> multiprocessing.context.ForkServerContext:
     if str(ROOT) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         # The server takes over the environment, not our sys.path (Python 3.11).
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    context.set_forkserver_preload(["tests.crash.steps"])
+    context.set_forkserver_preload([STEPS])
     return context
 
 

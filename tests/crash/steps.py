@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -35,7 +34,7 @@ from include.orchestration.run import Run, close_run, open_run
 # tqdm, which Great Expectations uses, makes a semaphore that a killed process would leave behind: one for all.
 tqdm.tqdm.get_lock()
 
-BEGUN, DONE, FAILED = "begun", "done", "failed"
+DONE, FAILED = "done", "failed"
 
 _export = CsvConnector.export
 
@@ -69,14 +68,13 @@ def run_step(step: str, run: Mapping[str, Any], arguments: Mapping[str, Any]) ->
 
 
 def child(connection: Connection, environment: Mapping[str, str], step: str, arguments: Mapping[str, Any]) -> None:
-    """The body of a step's process: says that it has begun, then its result or its error."""
+    """The body of a step's process: says its result or its error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
     tempfile.tempdir = environment["TMPDIR"]
     with Path(f"{environment['TMPDIR']}/steps.log").open("ab") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
-    connection.send((BEGUN, threading.active_count()))
     try:
         result = open_step(**arguments) if step == "open_run" else run_step(step, arguments["run"], arguments)
     except Exception:  # noqa: BLE001  whatever it is, the parent shows it

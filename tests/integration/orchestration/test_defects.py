@@ -227,8 +227,8 @@ def test_an_incomplete_answer_deletes_nothing_even_when_a_person_applies_it(
 def test_an_export_that_breaks_off_leaves_the_good_state(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     before = pipeline.state()
 
-    def broken(self: CsvConnector, _request: object, sink: object) -> None:
-        with sink.table("People", HEADER.split(",")) as writer:  # type: ignore[attr-defined]
+    def broken(_self: CsvConnector, _request: Any, sink: Any) -> None:
+        with sink.table("People", HEADER.split(",")) as writer:
             writer.write_rows([person(1, "Renamed").split(",")])
             raise IncompleteExport("the source went away after 1 row")
 

@@ -58,6 +58,7 @@ def main() -> None:
 def _write(world: World, rows: int) -> None:
     """Stored: all rows but the last hundredth. Exported: all but the first, every tenth changed; in no order."""
     few = rows // 100
+    changed = PEOPLE.replace("'Name '", "if(n % 10 = 0, 'Other ', 'Name ')")
     with engine(world.folder) as duck:
         duck.execute(f"CREATE VIEW numbers AS {NUMBERS.format(rows=rows)}")
         base = world.folder.child("base")
@@ -73,8 +74,8 @@ def _write(world: World, rows: int) -> None:
         """)
         world.folder.child("raw").make()
         duck.execute(f"""
-            COPY (SELECT {PEOPLE.replace("'Name '", "if(n % 10 = 0, 'Other ', 'Name ')")}, '2026-01-01' AS since, manager
-                  FROM numbers WHERE n >= {few} ORDER BY hash(n))
+            COPY (SELECT {changed}, '2026-01-01' AS since, manager FROM numbers
+                  WHERE n >= {few} ORDER BY hash(n))
             TO {literal(world.folder.child("raw").file("people.csv"))} (FORMAT csv, HEADER, FORCE_QUOTE *)
         """)
     world.report(TableReport("people", rows - few, complete=True))
