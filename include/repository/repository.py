@@ -117,6 +117,11 @@ class Repository:
         with self._database.write() as session:
             runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
 
+    def reject(self, run_id: str, message: str, evidence: Mapping[str, Any], *, actor: str) -> None:
+        """End a run as rejected, with the evidence on the audit trail (``runs.reject``)."""
+        with self._database.write() as session:
+            runs.reject(session, run_id, message=message, evidence=evidence, actor=actor)
+
     def supersede(self, run_id: str, by: str) -> bool:
         """End an open run in favour of another one (``runs.supersede``)."""
         with self._database.write() as session:
