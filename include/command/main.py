@@ -175,6 +175,18 @@ def audit() -> None:
 
 @application.command()
 @stop_on_error
+def verify(
+    connector: Annotated[str | None, typer.Argument(metavar="CONNECTOR", help="all connectors by default")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="only the snapshot of this run")] = None,
+) -> None:
+    """Prove every published snapshot, file by file, and the audit trail."""
+    from include.command.proofs import print_verification, run_verification
+
+    print_verification(run_verification(connector, run))
+
+
+@application.command()
+@stop_on_error
 def schema(output: Annotated[Path | None, typer.Option(help="write to a file")] = None) -> None:
     """The JSON Schema of a connector file, for editors."""
     import json
