@@ -125,6 +125,26 @@ def show_rejects(
     tables.print_rejects(connector, run, limit)
 
 
+@show.command("waiting")
+@stop_on_error
+def show_waiting(
+    connector: Annotated[str | None, typer.Argument()] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """The links that wait for an end that is not there yet, the oldest first."""
+    tables.print_waiting(connector, limit)
+
+
+@show.command("missing")
+@stop_on_error
+def show_missing(
+    connector: Annotated[str | None, typer.Argument()] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """The resources that extracts lack and that are kept for now, the oldest first."""
+    tables.print_missing(connector, limit)
+
+
 @show.command("orders")
 @stop_on_error
 def show_orders(

@@ -108,11 +108,24 @@ def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
                     counters.get("updated", ""),
                     counters["deleted"],
                     counters["withheld"],
+                    counters.get("missing", ""),
+                    counters.get("waiting", ""),
                 )
             )
     print_table(
         f"{run.connector}: run {run.run_id}, mode {run.mode}",
-        ("table", "exported", "filtered", "set aside", "inserted", "updated", "deleted", "withheld"),
+        (
+            "table",
+            "exported",
+            "filtered",
+            "set aside",
+            "inserted",
+            "updated",
+            "deleted",
+            "withheld",
+            "missing",
+            "waiting",
+        ),
         rows,
     )
     if result["verdict"]["blocked"]:
@@ -187,6 +200,42 @@ def print_rejects(connector: str, run_id: str | None, limit: int) -> None:
     rejects = list_rejects(folder, limit, keys)
     rows = [(item.table, item.line, item.key, item.column, item.value, item.reason) for item in rejects]
     print_table(f"set aside by {run_id}", ("table", "line", "key", "column", "value", "reason"), rows)
+
+
+def print_waiting(connector: str | None, limit: int) -> None:
+    """The links that wait, with their age."""
+    configuration = load_project()
+    if connector is not None:
+        find_connector(configuration, connector)
+    columns = ("connector", "association", "value1", "value2", "reason", "since")
+    rows = [
+        (*(row[column] for column in columns), _age(row["since"]), row["run_id"])
+        for row in open_repository(configuration).waiting_links(connector, limit)
+    ]
+    print_table(
+        "links that wait", ("connector", "association", "end 1", "end 2", "reason", "since (UTC)", "age", "run"), rows
+    )
+
+
+def print_missing(connector: str | None, limit: int) -> None:
+    """The resources that are missing and kept, with how many runs have lacked them and how many keep them."""
+    configuration = load_project()
+    if connector is not None:
+        find_connector(configuration, connector)
+    rows = []
+    for row in open_repository(configuration).missing_resources(connector, limit):
+        entity_type = configuration.entity_type(row["entity_type"])
+        keeps = entity_type.on_missing.keep_runs if entity_type else 0
+        shown = (row["connector"], row["entity_type"], row["key"], row["since"], _age(row["since"]), row["run_id"])
+        rows.append((*shown, f"{row['runs']} of {keeps}"))
+    columns = ("connector", "entity type", "key", "since (UTC)", "age", "missing since run", "runs")
+    print_table("resources that are missing", columns, rows)
+
+
+def _age(since: datetime) -> str:
+    """How long ago, in days and hours."""
+    hours = int((datetime.now(UTC).replace(tzinfo=None) - since).total_seconds() // 3600)
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def print_orders(connector: str, run_id: str | None, limit: int) -> None:

@@ -95,6 +95,8 @@ def _key_mistakes(entity_type: EntityType, path: FieldPath) -> Iterator[Finding]
 def _property_mistakes(item: Property, properties: tuple[Property, ...], path: FieldPath) -> Iterator[Finding]:
     if item.identifier.casefold() in OWN_COLUMNS:
         yield (*path, "identifier"), f"'{item.identifier}' is a column of the repository: choose another name"
+    if item.primary_key and item.history_precision:
+        yield (*path, "history_precision"), "a primary key never changes: leave history_precision out"
     if item.format is None:
         return
     mistake = format_mistake(item.type, item.format) or mask_mistake(item, properties)

@@ -232,6 +232,13 @@ class Property(Model):
         return self.column or self.identifier
 
 
+class OnMissing(Model):
+    """What becomes of a stored row that a complete extract lacks (engine.md 7, item 5)."""
+
+    keep_runs: Count = 0
+    """How many runs in a row may lack it before the next one deletes it; 0 deletes at once."""
+
+
 class EntityType(Model):
     """What is stored of one kind of object, and the connection table it comes from."""
 
@@ -240,6 +247,8 @@ class EntityType(Model):
     connection_table: ConnectionTable
     """<connection>, or <connection>_<suffix>."""
     properties: Annotated[tuple[Property, ...], Field(min_length=1)]
+    on_missing: OnMissing = OnMissing()
+    """A row that an extract lacks: deleted at once, or kept for some runs first. A delete command always deletes."""
     thresholds: ResourceThresholds = ResourceThresholds()
     expectations: tuple[Expectation, ...] = ()
 

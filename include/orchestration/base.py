@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from include.model.configuration import Association, Configuration, Connector, EntityType
+from include.model.remembered import REMEMBERED
 from include.orchestration.run import Run, previous_snapshot
 from include.repository.repository import Repository
 from include.snapshot.errors import SnapshotError
@@ -30,6 +31,7 @@ def write_base(run: Run, repository: Repository, configuration: Configuration, c
     base.remove(BASE)
     items: list[EntityType | Association] = [
         *_referenced_entity_types(configuration, connector),
+        *REMEMBERED,
         *connector.associations,
     ]
     carried = _carry_base(run, repository, connector) if run.mode == "incremental" else None

@@ -73,7 +73,7 @@ class Bulk:
         """A stream as a temporary table, for the length of the block; gives its number of rows."""
         with self._connection.cursor() as cursor:
             count = int(cursor.adbc_ingest(table, reader, mode="create", temporary=True))
-        self._analyze(table)
+        self.analyze(table)
         yield count
         self.command(f"DROP TABLE {table}")
 
@@ -81,7 +81,7 @@ class Bulk:
         """The rows of a query as a temporary table, to be dropped by the caller."""
         query = str(clause.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True}))
         self.command(f"CREATE TEMPORARY TABLE {table} AS {query}")
-        self._analyze(table)
+        self.analyze(table)
 
     @contextmanager
     def stream(self, clause: sa.Select[Any]) -> Iterator[pa.RecordBatchReader]:
@@ -99,10 +99,10 @@ class Bulk:
             cursor.execute(statement)
             yield cursor.fetch_record_batch()
 
-    def _analyze(self, table: str) -> None:
-        # Without figures PostgreSQL plans for a thousand rows or so.
+    def analyze(self, table: str) -> None:
+        """Give PostgreSQL figures of a new table: without them it plans for a thousand rows or so."""
         if not self.is_sqlite:
-            self.command(f"ANALYZE {table}")
+            self.command(f"ANALYZE {self.dialect.identifier_preparer.quote_identifier(table)}")
 
     def rollback(self) -> None:
         """Undo everything since the beginning."""

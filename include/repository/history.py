@@ -111,6 +111,20 @@ def link_keys_as_of(
     return [{name: row[name] for name in names} for row in session.connection.execute(query).mappings()]
 
 
+def remembered(
+    session: CoreSession, schema: Schema, entity_type: EntityType, connector: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """The present rows of what synchronizations remember (of one connector, or of all), the oldest first."""
+    table = schema.table(entity_type)
+    columns = [table.c[item.identifier] for item in entity_type.properties]
+    query = sa.select(*columns).where(is_current(table))
+    if connector is not None:
+        query = query.where(table.c.connector == connector)
+    query = query.order_by(table.c.since, table.c[entity_type.primary_key.identifier]).limit(limit)
+    names = [column.name for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in session.rows(query)]
+
+
 def orders(
     session: CoreSession, schema: Schema, connector: str, run_id: str | None, limit: int
 ) -> list[dict[str, Any]]:

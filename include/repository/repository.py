@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from include.model.configuration import Association, Configuration, EntityType
+from include.model.remembered import MISSING_RESOURCE, WAITING_LINK
 from include.repository import audit, export, history, load, migration, purge, removals, runs, snapshots
 from include.repository.audit import AuditEntry
 from include.repository.database import LOCK_TIMEOUT, Database
@@ -235,6 +236,16 @@ class Repository:
 
     def _past(self, held: Collection[str]) -> purge.History:
         return purge.History(self._database, self._schema, self._configuration, held)
+
+    def waiting_links(self, connector: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The links that wait for an end, of one connector or of all, the oldest first."""
+        with self._database.read() as session:
+            return history.remembered(session, self._schema, WAITING_LINK, connector, limit)
+
+    def missing_resources(self, connector: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The resources that extracts lack and that are kept for now, of one connector or of all, the oldest first."""
+        with self._database.read() as session:
+            return history.remembered(session, self._schema, MISSING_RESOURCE, connector, limit)
 
     # The audit trail
 

@@ -46,7 +46,7 @@ def apply_resources(loading: Loading, entity: EntityType, file: str) -> tuple[di
         """)
         planned = _count_planned(loading, entity)
         if planned:
-            with _without_indexes(loading, entity):
+            with _indexed_afterwards(loading, entity):
                 _open(loading, entity, planned["insert"])
     elif loading.duck.execute("SELECT 1 FROM change LIMIT 1").fetchall():
         with known_keys(loading, entity):
@@ -138,18 +138,18 @@ def _is_empty(loading: Loading, entity: EntityType) -> bool:
 
 
 @contextmanager
-def _without_indexes(loading: Loading, entity: EntityType) -> Iterator[None]:
-    """Fill an empty table first and index it afterwards, in the same transaction: a crash leaves the indexes.
+def _indexed_afterwards(loading: Loading, entity: EntityType) -> Iterator[None]:
+    """Fill an empty table first and index its keys afterwards, in the same transaction: a crash leaves the index.
 
     Rows arrive in order of the key's text, which is not that of a number or of every collation: row by row
-    an index would be written all over.
+    an index would be written all over. On PostgreSQL who reads the empty table meanwhile waits for the load.
     """
-    indexes = sorted(loading.schema.table(entity).indexes, key=lambda item: str(item.name))
-    for index in indexes:
-        loading.bulk.command(str(sa.schema.DropIndex(index).compile(dialect=loading.bulk.dialect)))
+    bulk, table = loading.bulk, loading.schema.table(entity)
+    [index] = [item for item in table.indexes if item.unique]
+    bulk.command(str(sa.schema.DropIndex(index).compile(dialect=bulk.dialect)))
     yield
-    for index in indexes:
-        loading.bulk.command(str(sa.schema.CreateIndex(index).compile(dialect=loading.bulk.dialect)))
+    bulk.command(str(sa.schema.CreateIndex(index).compile(dialect=bulk.dialect)))
+    bulk.analyze(table.name)
 
 
 def _close(loading: Loading, entity: EntityType) -> Counter[str]:

@@ -49,8 +49,7 @@ def hold_open(session: Session, run_id: str) -> None:
     Raises:
         RunEnded: it is a synchronization that is no longer open.
     """
-    # An update that changes nothing, because SQLite knows no other way to hold a row.
-    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
+    _hold(session, run_id)
     record = find_run(session, run_id)
     if record is not None and record.purpose == "synchronize" and record.state not in OPEN_STATES:
         why = f" ({record.message})" if record.message else ""
@@ -113,8 +112,7 @@ def set_state(
         RunEnded: another run has taken its place.
     """
     take(session, "run")
-    # A load that is under way holds the row: what it makes of the run is known only when it has ended.
-    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
+    _hold(session, run_id)
     stored = find_run(session, run_id)
     if stored is None:
         raise RepositoryError(f"run {run_id}: not known to the repository; open it first")
@@ -153,6 +151,7 @@ def supersede(session: Session, run_id: str, by: str) -> bool:
 def change_mode(session: Session, run_id: str, mode: str, reason: str) -> None:
     """Record that an open run turned out to be of another mode than decided, and why; again changes nothing."""
     take(session, "run")
+    _hold(session, run_id)
     stored = find_run(session, run_id)
     if stored is None or stored.state not in OPEN_STATES or (stored.mode, stored.reason) == (mode, reason):
         return
@@ -197,6 +196,15 @@ def running(
         query = query.where(RUN.c.purpose == purpose)
     found = _records(session, query.order_by(RUN.c.opened_at, RUN.c.run_id).limit(1))
     return found[0] if found else None
+
+
+def _hold(session: Session, run_id: str) -> None:
+    """Wait for a load of the run that is under way, and keep the run's row until the transaction ends.
+
+    What a load makes of its run is known only when the load has ended. It is an update that changes nothing,
+    because SQLite knows no other way to hold a row.
+    """
+    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
 
 
 def _values(record: RunRecord) -> dict[str, Any]:

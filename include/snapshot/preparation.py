@@ -17,8 +17,9 @@ class EntityCounts:
 
     ``duplicates`` holds ``repeated`` lines (equal to one that is kept, or superseded by a later command)
     and lines of one key that contradict each other. ``unreadable_keys`` counts rejected lines whose key
-    itself is no value: nobody knows which stored row they are, so nothing is deleted. ``reason`` says why
-    a table is not complete.
+    itself is no value: nobody knows which stored row they are, so nothing is deleted. ``missing`` counts
+    stored rows that the extracts lack and that are kept for now (``on_missing``). ``reason`` says why a
+    table is not complete.
     """
 
     exported: int = 0
@@ -32,6 +33,7 @@ class EntityCounts:
     repeated: int = 0
     unreadable_keys: int = 0
     stored: int = 0
+    missing: int = 0
     reason: str | None = None
 
     @property
@@ -47,6 +49,7 @@ class AssociationCounts:
     A pair may stand on several lines.
 
     ``unreadable_keys`` counts lines of which an end is no value: nobody knows whose links they are.
+    ``waiting`` counts the pairs that wait for an end once the run is loaded.
     """
 
     exported: int = 0
@@ -56,6 +59,7 @@ class AssociationCounts:
     command: bool = False
     stored: int = 0
     unreadable_keys: int = 0
+    waiting: int = 0
     reason: str | None = None
 
     @property

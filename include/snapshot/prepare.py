@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from include.model.configuration import Configuration, Connector, EntityType
 from include.model.transformations import transformations_of
+from include.snapshot.ends import Ends, find_ends
 from include.snapshot.entities import mapped_columns, prepare_entity_type
-from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
-from include.snapshot.preparation import FILE, Preparation
+from include.snapshot.links import keep_pairs, link_columns, prepare_association
+from include.snapshot.missing import write_missing
+from include.snapshot.preparation import FILE, EntityCounts, Preparation
 from include.snapshot.previous import PublishedSnapshot
-from include.snapshot.raw import COMMAND, TableState, load_table, read_reports
+from include.snapshot.raw import COMMAND, TableState, first_export, load_table, read_reports
 from include.snapshot.reuse import take_over_table
 from include.snapshot.work import Work
 from include.storage.engine import engine
@@ -16,7 +20,12 @@ from include.storage.folder import Folder
 
 
 def prepare(
-    connector: Connector, configuration: Configuration, run: Folder, previous: PublishedSnapshot | None = None
+    connector: Connector,
+    configuration: Configuration,
+    run: Folder,
+    *,
+    run_id: str = "",
+    previous: PublishedSnapshot | None = None,
 ) -> Preparation:
     """Write ``clean/`` from ``raw/`` and ``base/``; a rerun ends in the same files.
 
@@ -27,6 +36,7 @@ def prepare(
         connector: whose run it is.
         configuration: all connectors.
         run: the folder of the run.
+        run_id: names the run in what is remembered of it.
         previous: a snapshot of ``reuse.same_origin``, whose clean tables hold where the raw files are the same.
 
     Raises:
@@ -38,7 +48,7 @@ def prepare(
     states = read_reports(run)
     ends = [find_ends(configuration, association) for association in connector.associations]
     with engine(run) as connection:
-        work = Work(connection, connector, run)
+        work = Work(connection, connector, run, run_id=run_id, read_at=first_export(run))
         _prepare_tables(work, states, ends, previous)
         associations = {
             item.association.identifier: prepare_association(
@@ -74,7 +84,7 @@ def _prepare_tables(
             work.connection, work.run, table, state, mapped, transformations=transformations_of(work.connector, table)
         )
         for item in entity_types:
-            work.entity_types[item.identifier] = prepare_entity_type(work, item, raw)
+            _keep_counts(work, item, prepare_entity_type(work, item, raw))
         for item_ends in linking:
             keep_pairs(work.connection, item_ends, raw)
         work.connection.execute(f"DROP TABLE {raw.relation}")
@@ -85,8 +95,14 @@ def _take_over(work: Work, entity_type: EntityType, state: TableState, previous:
     stored = work.count(work.stored(entity_type.identifier))
     counts = take_over_table(work.run, entity_type, state, previous, stored=stored) if previous else None
     if counts is not None:
-        work.entity_types[entity_type.identifier] = counts
+        _keep_counts(work, entity_type, counts)
     return counts is not None
+
+
+def _keep_counts(work: Work, entity_type: EntityType, counts: EntityCounts) -> None:
+    """Note what was made of an entity type, with what is missing of it: that follows from what is stored too."""
+    missing = write_missing(work, entity_type, counts)
+    work.entity_types[entity_type.identifier] = replace(counts, missing=missing)
 
 
 def _tables(connector: Connector) -> list[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from include.snapshot.manifest import FILE, ORDERS, PART
+from include.snapshot.manifest import FILE, HASHERS, ORDERS, PART
 from include.snapshot.previous import PublishedSnapshot
 from include.storage.folder import CHUNK, Folder, text_sha256
 
@@ -45,6 +46,9 @@ def _faults(snapshot: PublishedSnapshot, present: dict[str, int], progress: Prog
     if not present:
         yield "all of its files are gone, and nothing says that retention removed them"
         return
+    read = [path for path, (size, _) in sorted(wanted.items()) if present.get(path) == size]
+    with ThreadPoolExecutor(HASHERS) as pool:
+        hashes = dict(zip(read, pool.map(lambda path: _sha256(snapshot.folder, path, progress), read), strict=True))
     for path in sorted(present.keys() | wanted.keys()):
         if path not in wanted:
             yield f"{path}: not in the manifest"
@@ -55,7 +59,7 @@ def _faults(snapshot: PublishedSnapshot, present: dict[str, int], progress: Prog
             yield f"{path}: missing{why}"
         elif present[path] != size:
             yield f"{path}: changed, {present[path]} bytes instead of {size}"
-        elif _sha256(snapshot.folder, path, progress) != sha256:
+        elif hashes[path] != sha256:
             yield f"{path}: changed, its SHA-256 differs"
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from include.model.configuration import Transformation
@@ -100,6 +101,14 @@ def read_reports(run: Folder) -> dict[str, TableState]:
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise PreparationError(f"raw/{file} is not an export report: run the export again") from error
     return states
+
+
+def first_export(run: Folder) -> datetime:
+    """When the first export of a run began (UTC, without a zone); now, where none says it."""
+    raw = run.child("raw")
+    reports = (raw.read_json(file) for file in raw.names("*.report.json"))
+    began = [datetime.fromisoformat(report["started_at"]) for report in reports if "started_at" in report]
+    return min(began, default=datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
 
 
 def load_table(

@@ -10,6 +10,7 @@ from include.orchestration import synchronize
 from include.orchestration.decisions import APPLY_ALL, REJECT, Decision
 from include.orchestration.project import find_connector, load_project
 from include.orchestration.run import SkipRun, open_run
+from include.orchestration.verification import verify
 from include.storage.folder import text_sha256
 from tests.integration.orchestration.conftest import Pipeline, person
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.repository.bulk import Bulk
-from include.repository.errors import ConcurrentUse, RepositoryError, RepositoryLocked
+from include.repository.errors import ConcurrentUse, RepositoryError, RepositoryLocked, StaleBase
 from include.repository.repository import Repository
 from include.repository.runs import RunRecord
 from include.repository.session import take
@@ -32,7 +34,7 @@ AFTER: dict[str, Any] = {
     "managers": {("E3", "E2")},
     "members": {("7", "E3")},
 }
-STEPS = ("run", "append", "stage", "temporary")
+STEPS = ("run", "append", "stage", "temporary", "command")
 
 
 class Crash(Exception):
@@ -91,6 +93,34 @@ def test_crash_between_any_two_statements_leaves_nothing(store: Store) -> None:
     assert result.already_loaded is False
     assert [row["employee_id"] for row in store.current(PERSON)] == ["E2", "E3"]
     assert store.repository.verify_audit() == []
+
+
+def test_crash_of_a_first_load_leaves_an_empty_table_with_its_indexes(store: Store) -> None:
+    request = store.request(store.changes_to(**BEFORE))
+    stored, indexes = everything(store.repository), index_names(store.repository)
+    assert len(indexes["HR_Person"]) == 2
+    for step in itertools.count(1):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            crash_at(monkeypatch, step, raise_crash)
+            try:
+                store.repository.load(request)
+                break
+            except Crash:
+                pass
+        assert everything(store.repository) == stored
+        assert index_names(store.repository) == indexes
+    assert step > 10
+    assert index_names(store.repository) == indexes
+    with pytest.raises(StaleBase, match="2 of 2 resources to insert are current already"):
+        store.repository.load(replace(request, load_key="again"))
+
+
+def index_names(repository: Repository) -> dict[str, list[str]]:
+    """The indexes of every table."""
+    with repository._database.read() as session:
+        inspector = sa.inspect(session.connection)
+        tables = [table.name for table in repository._schema.metadata.sorted_tables]
+        return {name: sorted(str(index["name"]) for index in inspector.get_indexes(name)) for name in tables}
 
 
 def _load_and_die(url: str, path: str, folder: str) -> None:

@@ -275,3 +275,27 @@ def test_instants_increase_even_when_the_clock_stands_still(store: Store, monkey
     loaded = [store.load(persons={"E1": person("E1", badge=badge)}).loaded_at for badge in range(3)]
     assert loaded == [noon + timedelta(microseconds=count) for count in range(3)]
     assert [version["values"]["badge"] for version in store.repository.history(PERSON, "E1")] == [0, 1, 2]
+
+
+def test_first_load_refuses_what_it_cannot_know_and_a_key_that_stands_twice(store: Store) -> None:
+    folder = store.new_folder()
+    update = {"command": "update", "key": "E1", "old": ANNA["E1"], "new": ANNA["E1"]}
+    write_resource_changes(folder, PERSON, [update])
+    with pytest.raises(StaleBase, match="HR_Person: 1 of 1 resources to update or delete are no longer current"):
+        store.repository.load(store.request(folder))
+    twice = store.new_folder()
+    insert = {"command": "insert", "key": "E1", "new": ANNA["E1"]}
+    write_resource_changes(twice, PERSON, [insert, insert])
+    with pytest.raises(RepositoryError):
+        store.repository.load(store.request(twice))
+    assert store.current(PERSON) == []
+    assert store.load(persons=ANNA).entity_types["HR_Person"]["inserted"] == 1
+
+
+def test_first_load_asks_for_no_key(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a lookup")
+
+    folder = store.changes_to(persons=ANNA | BERT)
+    monkeypatch.setattr("include.repository.resources.known_keys", refuse)
+    assert store.repository.load(store.request(folder)).entity_types["HR_Person"]["inserted"] == 2

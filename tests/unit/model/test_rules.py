@@ -96,6 +96,17 @@ RULES = {
             )
         ],
     ),
+    "a primary key that is noisy": (
+        "hr.yaml",
+        "        primary_key: true\n      - identifier: last_name",
+        "        primary_key: true\n        history_precision: 60\n      - identifier: last_name",
+        [
+            (
+                "hr.yaml:25: entity_types[0].properties[0].history_precision: "
+                "a primary key never changes: leave history_precision out"
+            )
+        ],
+    ),
     "a format of a type that takes none": (
         "hr.yaml",
         "type: datetime",

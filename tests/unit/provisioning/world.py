@@ -22,7 +22,7 @@ from include.model.configuration import (
 from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.orders import generate_orders
 from include.provisioning.plan import Generation
-from include.repository.system import SYSTEM_ENTITY_TYPES
+from include.repository.system import PROVISIONING_ENTITY_TYPES
 from include.storage.engine import engine
 from include.storage.folder import Folder, run_folder
 
@@ -182,7 +182,7 @@ class World:
 
     def load(self, changes: Folder) -> None:
         """Do with changes what the repository does, and export the outcome."""
-        for entity in SYSTEM_ENTITY_TYPES:
+        for entity in PROVISIONING_ENTITY_TYPES:
             key = entity.primary_key.identifier
             rows = {row[key]: row for row in self.rows.get(entity.identifier, [])}
             path = changes.file(f"{entity.identifier}.parquet")
@@ -210,7 +210,7 @@ class World:
         return found
 
 
-ENTITIES = {entity.identifier: entity for entity in (PERSON, USER, GROUP, *SYSTEM_ENTITY_TYPES)}
+ENTITIES = {entity.identifier: entity for entity in (PERSON, USER, GROUP, *PROVISIONING_ENTITY_TYPES)}
 
 
 def world(folder: Path) -> World:

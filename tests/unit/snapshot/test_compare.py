@@ -35,6 +35,7 @@ def test_the_same_rows_again_change_nothing(world: World) -> None:
         "deleted": 0,
         "withheld": 0,
         "protected": 0,
+        "missing": 0,
         "complete": True,
     }
     assert Changes.read(world.folder) == changes

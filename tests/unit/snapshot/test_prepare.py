@@ -293,7 +293,15 @@ def test_a_rerun_ends_in_the_same_files(world: World) -> None:
     assert {file: clean.sha256(file) for file in clean.names()} == first
     assert set(first) == {"preparation.json"} | {
         f"Person.{kind}"
-        for kind in ("parquet", "sorted.csv", "nullpk.csv", "duplicates.csv", "rejects.csv", "set_aside.parquet")
+        for kind in (
+            "parquet",
+            "sorted.csv",
+            "nullpk.csv",
+            "duplicates.csv",
+            "rejects.csv",
+            "set_aside.parquet",
+            "missing.parquet",
+        )
     }
 
 
