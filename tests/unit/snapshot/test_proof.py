@@ -69,13 +69,18 @@ def test_another_size_a_missing_and_an_added_file_show(snapshot: PublishedSnapsh
     added = path.rpartition("/")[0]
     added = f"{added}/added" if added else "added"
     lines = faults(snapshot)
-    assert [line.split(" (")[0] for line in sorted(lines)] == sorted([f"{path}: missing", f"{added}: not in the manifest"])
+    assert [line.split(" (")[0] for line in sorted(lines)] == sorted(
+        [f"{path}: missing", f"{added}: not in the manifest"]
+    )
 
 
 def test_folders_that_no_step_knows_are_looked_at_too(snapshot: PublishedSnapshot) -> None:
     snapshot.folder.write_text("raw/below/smuggled.csv", "x")
     snapshot.folder.write_text(".hidden/smuggled.csv", "x")
-    assert faults(snapshot) == [".hidden/smuggled.csv: not in the manifest", "raw/below/smuggled.csv: not in the manifest"]
+    assert faults(snapshot) == [
+        ".hidden/smuggled.csv: not in the manifest",
+        "raw/below/smuggled.csv: not in the manifest",
+    ]
 
 
 def test_what_a_dead_writer_left_is_no_part_of_a_snapshot(snapshot: PublishedSnapshot) -> None:
