@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from include.expressions.errors import ExpressionMistake, near_miss
 from include.model.configuration import Association, Configuration, Connector, EntityType
-from include.policy.errors import ExpressionMistake, near_miss
 from include.storage.engine import name
 
 SOURCE_ALIAS = "source"

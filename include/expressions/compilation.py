@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from include.policy.errors import ExpressionMistake, first_line, near_miss
-from include.policy.functions import CLOCK_FUNCTIONS, EVALUATED_AT, other_functions, scalar_functions
-from include.policy.paths import Scope
+from include.expressions.errors import ExpressionMistake, first_line, near_miss
+from include.expressions.functions import CLOCK_FUNCTIONS, EVALUATED_AT, other_functions, scalar_functions
+from include.expressions.paths import Scope
 from include.storage.engine import literal
 
 if TYPE_CHECKING:
