@@ -44,7 +44,7 @@ def table_requests(connector: Connector, connection: Connection) -> tuple[TableR
     columns: dict[str, dict[str, None]] = {}
     for entity_type in connector.entity_types:
         wanted = columns.setdefault(entity_type.connection_table, {})
-        wanted.update(dict.fromkeys(item.source_column for item in entity_type.properties))
+        wanted.update(dict.fromkeys(item.source_column for item in entity_type.mapped_properties))
     for association in connector.associations:
         wanted = columns.setdefault(association.connection_table, {})
         wanted.update(dict.fromkeys((association.end1.column, association.end2.column)))
