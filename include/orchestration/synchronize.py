@@ -6,6 +6,7 @@ any time. The DAGs and the ``rollcall`` command call the same steps.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,11 +21,14 @@ from include.orchestration.connections import exporting_connections, open_connec
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, StepFailed, reopen
+from include.orchestration.verdicts import log_limits
 from include.repository.repository import LoadRequest, Repository
 from include.snapshot import manifest
 from include.snapshot.compare import compare_snapshot
+from include.snapshot.gates import read_gates
 from include.snapshot.guard import check_thresholds
 from include.snapshot.prepare import prepare as prepare_tables
+from include.snapshot.profile import last_good_profiles
 from include.snapshot.validate import validate as validate_tables
 
 logger = logging.getLogger(__name__)
@@ -90,11 +94,16 @@ def prepare(run: Run) -> dict[str, Any]:
     repository.export_base(
         run.folder.child("base"), connector.identifier, _referenced_entity_types(configuration, connector), associations
     )
-    prepare_tables(connector, configuration, run.folder)
+    snapshot = repository.last_snapshot(connector.identifier)
+    last_good = last_good_profiles(json.loads(snapshot.manifest)) if snapshot is not None else {}
+    prepare_tables(connector, configuration, run.folder, last_good)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
     for kind in counters.values():
         for identifier, count in kind.items():
             logger.info("%s: %s", identifier, ", ".join(f"{name} {value}" for name, value in count.items()))
+    for line in read_gates(run.folder):
+        if line.exceeded and run.mode != "initial":
+            logger.warning("%s", line)
     return counters
 
 
@@ -131,6 +140,7 @@ def guard(run: Run) -> dict[str, Any]:
     if manifest.published(run.folder):
         return dict(run.folder.read_json("changes/verdict.json"))
     verdict = check_thresholds(connector, run.folder, run.mode)
+    log_limits(connector.identifier, verdict)
     if verdict.blocked:
         repository = open_repository(configuration)
         exceeded = "; ".join(str(line) for line in verdict.lines if line.exceeded)
@@ -240,7 +250,11 @@ def _manifest(
         configuration.version,
         run.folder,
         previous_sha256=previous.sha256 if previous is not None else None,
-        counters={"preparation": run.folder.read_json("clean/preparation.json"), "changes": changes},
+        counters={
+            "preparation": run.folder.read_json("clean/preparation.json"),
+            "profile": run.folder.read_json("clean/profile.json"),
+            "changes": changes,
+        },
         facts={
             "run_id": run.run_id,
             "mode": run.mode,

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from include.model.configuration import Configuration, Connector
 from include.snapshot.entities import mapped_columns, prepare_entity_type
+from include.snapshot.gates import check_gates, write_gates
 from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
 from include.snapshot.preparation import FILE, Preparation
+from include.snapshot.profile import Profile, TableProfile
 from include.snapshot.raw import COMMAND, TableState, load_table, read_reports
 from include.snapshot.work import Work
 from include.storage.engine import engine
 from include.storage.folder import Folder
 
 
-def prepare(connector: Connector, configuration: Configuration, run: Folder) -> Preparation:
+def prepare(
+    connector: Connector,
+    configuration: Configuration,
+    run: Folder,
+    last_good: Mapping[str, TableProfile] | None = None,
+) -> Preparation:
     """Write ``clean/`` from ``raw/`` and ``base/``; a rerun ends in the same files.
 
     Lines that cannot be used are set aside, counted, and their keys kept, so that none of them reads as a
-    deletion. ``clean/preparation.json`` is written last.
+    deletion. Each table is profiled and held against its last good profile: ``clean/profile.json`` and
+    ``clean/gates.json``. ``clean/preparation.json`` is written last.
 
     Raises:
         PreparationError: a raw file is missing, is not what its export reported, or lacks a mapped column;
@@ -36,6 +46,9 @@ def prepare(connector: Connector, configuration: Configuration, run: Folder) -> 
             for item in ends
         }
     preparation = Preparation(work.entity_types, associations)
+    last_good = last_good or {}
+    Profile.of(work.profiles, last_good).write(run)
+    write_gates(run, check_gates(connector, preparation, work.profiles, last_good))
     preparation.write(run)
     return preparation
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from include.model.configuration import Connector
 from include.snapshot.errors import PreparationError
 from include.snapshot.preparation import EntityCounts
+from include.snapshot.profile import TableProfile
 from include.storage.engine import literal
 from include.storage.folder import Folder
 
@@ -26,12 +27,13 @@ def parquet(folder: Folder, file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run of one connector in one engine. ``entity_types`` holds what was prepared so far."""
+    """One run of one connector in one engine. ``entity_types`` and ``profiles`` hold what was prepared so far."""
 
     connection: duckdb.DuckDBPyConnection
     connector: Connector
     run: Folder
     entity_types: dict[str, EntityCounts] = field(default_factory=dict)
+    profiles: dict[str, TableProfile] = field(default_factory=dict)
 
     @property
     def clean(self) -> Folder:
