@@ -51,6 +51,23 @@ class TestCommand:
         rejects = rollcall("show", "rejects", "Staff").output
         assert all(part in rejects for part in ("P002", "since", "someday", "unparsable"))
 
+    def test_show_limits_of_the_last_run_and_of_any_other(self, staff: Pipeline) -> None:
+        passed = rollcall("show", "limits", "Staff")
+        assert passed.exit_code == 0
+        assert "limits of run-2" in passed.output
+        assert "exceeded" not in passed.output
+        assert "1 updated of 63 stored, limit 5 %" in passed.output
+        initial = rollcall("show", "limits", "Staff", "--run", "run-1").output
+        assert initial.index("lifted") < initial.index("respected")
+        staff.people(20)
+        rollcall("synchronize", "Staff")
+        blocked = rollcall("show", "limits", "Staff").output
+        assert "max_percentage_fewer_rows" in blocked
+        assert blocked.index("exceeded") < blocked.index("respected")
+        assert (
+            "run nothing did not come to its limits" in rollcall("show", "limits", "Staff", "--run", "nothing").output
+        )
+
     @pytest.mark.usefixtures("staff")
     def test_history_and_as_of(self) -> None:
         history = rollcall("history", "Staff_Person", "P001").output

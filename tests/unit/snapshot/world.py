@@ -24,6 +24,7 @@ from include.model.configuration import (
 from include.snapshot.compare import Changes, compare_snapshot
 from include.snapshot.preparation import Preparation
 from include.snapshot.prepare import prepare
+from include.snapshot.profile import TableProfile
 from include.storage.engine import engine, literal, name
 from include.storage.folder import Folder
 
@@ -167,9 +168,9 @@ class World:
             duck.execute(f"COPY stored TO {literal(folder.file(f'{identifier}.parquet'))} (FORMAT parquet)")
         return self
 
-    def prepare(self) -> Preparation:
-        """Prepare the run."""
-        return prepare(self.connector, self.configuration, self.folder)
+    def prepare(self, last_good: Mapping[str, TableProfile] | None = None) -> Preparation:
+        """Prepare the run, held against the profiles of an earlier one."""
+        return prepare(self.connector, self.configuration, self.folder, last_good)
 
     def compare(self, mode: str = "complete") -> Changes:
         """Prepare and compare the run."""
