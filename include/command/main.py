@@ -71,6 +71,7 @@ def synchronize(
     connector: ConnectorArgument,
     *,
     mode: Annotated[RunMode, typer.Option(help="what to read")] = RunMode.complete,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole path, write nothing")] = False,
     approve: Approve = False,
     no_deletions: KeepDeletions = False,
     reject: Reject = False,
@@ -79,9 +80,10 @@ def synchronize(
     """Synchronize a connector into the repository, in this process."""
     from include.command.runs import run_synchronization
 
-    tables.print_synchronization(
-        run_synchronization(connector, mode.value, _answer(approve, no_deletions, reject), reason)
-    )
+    answer = _answer(approve, no_deletions, reject)
+    if dry_run and answer:
+        fail("--dry-run writes nothing, so there is nothing to approve or reject")
+    tables.print_synchronization(run_synchronization(connector, mode.value, answer, reason, dry_run=dry_run))
 
 
 @application.command()

@@ -124,6 +124,15 @@ def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
             f"{run.connector}: blocked, nothing was written; look with 'rollcall show changes {run.connector}', "
             "then run again with --approve or --reject"
         )
+    if run.reason:
+        console.print(f"{run.connector}: asked for {run.requested_mode}, ran {run.mode}: {run.reason}")
+    if run.dry_run:
+        console.print(
+            f"{run.connector}: a dry run, nothing was written; look with "
+            f"'rollcall show changes {run.connector} --run {run.run_id}'",
+            soft_wrap=True,
+        )
+        return
     console.print(f"{run.connector}: {_state(result['state'])}")
 
 

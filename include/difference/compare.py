@@ -136,8 +136,11 @@ def _write(
     import duckdb
 
     try:
-        stored, arriving = _count(connection, comparison)
-        query = _changes(comparison, deletions=deletions, protected=protected)
+        stored, arriving, in_order = _count(connection, comparison)
+        if stored:
+            query = _changes(comparison, deletions=deletions, protected=protected)
+        else:
+            query = _insertions(connection, comparison, in_order=in_order)
         connection.execute(f"COPY ({query}) TO {literal(output)} (FORMAT parquet)")
         written = dict(
             connection.execute(
@@ -161,8 +164,11 @@ def _write(
     )
 
 
-def _count(connection: duckdb.DuckDBPyConnection, comparison: _Comparison) -> tuple[int, int]:
-    """Rows before and after; a key that is NULL or stands twice is an error, never a cross product."""
+def _count(connection: duckdb.DuckDBPyConnection, comparison: _Comparison) -> tuple[int, int, bool]:
+    """Rows before and after, and whether those after come in order of their keys.
+
+    A key that is NULL or stands twice is an error, never a cross product.
+    """
     sides = (("before", comparison.before), ("after", comparison.after))
     counted = dict[str, tuple[int, int]]()
     # One statement, so that both sides are read at the same time.
@@ -174,7 +180,8 @@ def _count(connection: duckdb.DuckDBPyConnection, comparison: _Comparison) -> tu
         total, ascending = counted[side]
         if total == 1 or ascending < total - 1:
             _refuse_bad_keys(connection, comparison, side, relation)
-    return counted["before"][0], counted["after"][0]
+    arriving, ascending = counted["after"]
+    return counted["before"][0], arriving, ascending >= arriving - 1
 
 
 def _ascent(comparison: _Comparison, side: str, relation: str) -> str:
@@ -246,6 +253,24 @@ def _changes(comparison: _Comparison, *, deletions: bool, protected: str | None)
         WHERE {" AND ".join(conditions)}
         ORDER BY {", ".join(name(label) for _, label in comparison.keys)}
     """
+
+
+def _insertions(connection: duckdb.DuckDBPyConnection, comparison: _Comparison, *, in_order: bool) -> str:
+    """The query of the changes where nothing is stored: no join, and no hash table of all that arrives."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM {comparison.before}").fetchall()
+    types = {str(column): str(kind) for column, kind, *_ in described}
+    if missing := [column for column in comparison.carry if column not in types]:
+        raise DifferenceError(f"cannot compare: 'before' has no column '{missing[0]}'")
+    fields = [
+        "'insert' AS command",
+        *(f"{comparison.text('a', column)} AS {name(label)}" for column, label in comparison.keys),
+        *(f"CAST(NULL AS {types[column]}) AS {name(column)}" for column in comparison.carry),
+    ]
+    if comparison.columns:
+        new = _struct("a", "false", "new", comparison.columns)
+        fields += [_changed_columns((), (), "true"), _struct("a", "true", "old", comparison.columns), new]
+    order = "" if in_order else f"ORDER BY {', '.join(name(label) for _, label in comparison.keys)}"
+    return f"SELECT {', '.join(fields)} FROM {comparison.after} a {order}"
 
 
 def _changed_columns(columns: Sequence[str], differs: Sequence[str], alone: str) -> str:

@@ -10,6 +10,8 @@ Attribute docstrings are what editors show beside a field (``include.model.schem
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -315,6 +317,17 @@ class Connector(Model):
     entity_types: tuple[EntityType, ...] = ()
     associations: tuple[Association, ...] = ()
     resource_types: tuple[ResourceType, ...] = ()
+
+    @property
+    def mapping_version(self) -> str:
+        """SHA-256 over what decides how the system's data becomes rows and links; names and limits do not."""
+        aside = {"display_name": True, "thresholds": True, "gates": True, "expectations": True}
+        mapping = self.model_dump(
+            mode="json",
+            include={"connections", "entity_types", "associations"},
+            exclude={"entity_types": {"__all__": aside}, "associations": {"__all__": {"thresholds": True}}},
+        )
+        return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()
 
     def connection(self, identifier: str) -> Connection:
         """The connection of that identifier.

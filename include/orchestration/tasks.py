@@ -60,9 +60,13 @@ def step(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]
 @task
 @step
 def open_run(
-    connector: str, purpose: str, run_id: str | None = None, params: dict[str, Any] | None = None
+    connector: str,
+    purpose: str,
+    run_id: str | None = None,
+    params: dict[str, Any] | None = None,
+    dag_run: Any = None,
 ) -> dict[str, Any]:
-    """Open the run; Airflow fills in its run id and its parameters."""
+    """Open the run; Airflow fills in its run id, its parameters and the DAG run."""
     from include.orchestration import provision, run
 
     if run_id is None:
@@ -70,8 +74,11 @@ def open_run(
 
     if purpose == "provision":
         return provision.open_run(connector, run_id).to_dict()
-    mode = (params or {}).get("mode", "complete")
-    return run.open_run(connector, run_id, "synchronize", mode).to_dict()
+    asked = params or {}
+    mode = asked.get("mode", "complete")
+    if dag_run is not None and dag_run.run_type == "scheduled":
+        mode = run.scheduled_mode(connector, dag_run.logical_date or dag_run.run_after)
+    return run.open_run(connector, run_id, "synchronize", mode, dry_run=bool(asked.get("dry_run"))).to_dict()
 
 
 @task

@@ -23,6 +23,7 @@ RUN = sa.Table(
     sa.Column("requested_mode", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("message", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
     sa.Column("counters", sa.Text, nullable=False),
     sa.Column("opened_at", Instant, nullable=False),
     sa.Column("closed_at", Instant),

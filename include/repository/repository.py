@@ -113,6 +113,16 @@ class Repository:
         with self._database.write() as session:
             runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
 
+    def supersede(self, run_id: str, by: str) -> bool:
+        """End an open run in favour of another one (``runs.supersede``)."""
+        with self._database.write() as session:
+            return runs.supersede(session, run_id, by)
+
+    def change_mode(self, run_id: str, mode: str, reason: str) -> None:
+        """Record another mode of an open run, and why (``runs.change_mode``)."""
+        with self._database.write() as session:
+            runs.change_mode(session, run_id, mode, reason)
+
     def run(self, run_id: str) -> RunRecord | None:
         """The run of that id."""
         with self._database.read() as session:

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from include.repository import audit
-from include.repository.errors import RepositoryError, RunOverlap
+from include.repository.errors import RepositoryError, RunEnded, RunOverlap
 from include.repository.instants import now
 from include.repository.ledger import RUN
 from include.repository.session import Session, take
 
 Purpose = Literal["synchronize", "provision"]
-RunState = Literal["running", "blocked", "loaded", "rejected", "failed", "skipped", "done"]
+RunState = Literal["running", "blocked", "loaded", "rejected", "failed", "skipped", "superseded", "done"]
 OPEN_STATES: tuple[RunState, ...] = ("running", "blocked")
 ENDED_STATES: tuple[RunState, ...] = ("loaded", "done")
 PIPELINE = "pipeline"
@@ -25,7 +25,10 @@ PIPELINE = "pipeline"
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of one connector. ``mode`` is what was decided, ``requested_mode`` what was asked for."""
+    """One run of one connector.
+
+    ``mode`` is what was decided, ``requested_mode`` what was asked for, ``reason`` why they differ.
+    """
 
     run_id: str
     connector: str
@@ -34,6 +37,7 @@ class RunRecord:
     requested_mode: str
     state: RunState = "running"
     message: str = ""
+    reason: str | None = None
     counters: Mapping[str, Any] = field(default_factory=dict)
     opened_at: datetime = field(default_factory=now)
     closed_at: datetime | None = None
@@ -62,7 +66,7 @@ def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
         session.run(sa.update(RUN).where(RUN.c.run_id == record.run_id).values(_values(opened)))
     else:
         session.run(sa.insert(RUN).values(_values(opened)))
-    names = ("connector", "purpose", "mode", "requested_mode", "state", "message")
+    names = ("connector", "purpose", "mode", "requested_mode", "state", "message", "reason")
     detail = {name: getattr(opened, name) for name in names}
     audit.append(session, actor=actor, action="open run", subject=record.run_id, detail=detail)
     return opened
@@ -100,11 +104,35 @@ def set_state(
     kept = dict(stored.counters if counters is None else counters)
     if (stored.state, stored.message, stored.counters) == (state, message, kept):
         return
+    if stored.state == "superseded":
+        raise RunEnded(f"{stored.connector}: run {run_id} was {stored.message}; nothing of it is recorded any more")
     closed_at = None if state in OPEN_STATES else now()
     changed = replace(stored, state=state, message=message, counters=kept, closed_at=closed_at)
     session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(_values(changed)))
     recorded = {"connector": stored.connector, "state": state, "message": message, "counters": kept}
     audit.append(session, actor=actor, action=_ACTIONS[state], subject=run_id, detail=recorded)
+
+
+def supersede(session: Session, run_id: str, by: str) -> bool:
+    """End an open run in favour of another one; false, and nothing changed, when it was not open any more."""
+    take(session, "run")
+    stored = find_run(session, run_id)
+    if stored is None or stored.state not in OPEN_STATES:
+        return False
+    set_state(session, run_id, "superseded", message=f"superseded by run {by}", counters=None, actor=PIPELINE)
+    return True
+
+
+def change_mode(session: Session, run_id: str, mode: str, reason: str) -> None:
+    """Record that an open run turned out to be of another mode than decided, and why; again changes nothing."""
+    take(session, "run")
+    stored = find_run(session, run_id)
+    if stored is None or stored.state not in OPEN_STATES or (stored.mode, stored.reason) == (mode, reason):
+        return
+    changed = replace(stored, mode=mode, reason=reason)
+    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(_values(changed)))
+    detail = {"connector": stored.connector, "mode": mode, "reason": reason}
+    audit.append(session, actor=PIPELINE, action="change mode", subject=run_id, detail=detail)
 
 
 _ACTIONS: dict[RunState, str] = {
@@ -114,6 +142,7 @@ _ACTIONS: dict[RunState, str] = {
     "rejected": "reject run",
     "failed": "close run",
     "skipped": "close run",
+    "superseded": "supersede run",
     "done": "close run",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from include.difference.commands import resolve_commands
@@ -75,14 +75,14 @@ def compare_snapshot(
             )
             for item in connector.associations
         }
-    files = [f"{identifier}.parquet" for identifier in (*entity_types, *associations)]
     changes = Changes(
         base_load=int(run.child("base").read_json("base.json")["load_id"]),
         mode=mode,
         entity_types=entity_types,
         associations=associations,
-        sha256=_fingerprint(folder, files),
+        sha256="",
     )
+    changes = replace(changes, sha256=fingerprint(run, changes))
     folder.write_json(FILE, asdict(changes))
     return changes
 
@@ -165,9 +165,10 @@ def _why(work: Work, identifier: str, clean: str, counts: AssociationCounts) -> 
         SELECT 1 FROM {clean} c WHERE c.command = 'delete' AND c.key1 = s.key1 AND c.key2 = s.key2)"""
 
 
-def _fingerprint(folder: Folder, files: list[str]) -> str:
-    """SHA-256 over the names and hashes of the files, in order of name."""
-    digest = hashlib.sha256()
-    for file in sorted(files):
+def fingerprint(run: Folder, changes: Changes) -> str:
+    """SHA-256 over the names and hashes of the files of ``changes/``, in order of name: what a decision is about."""
+    folder, digest = run.child("changes"), hashlib.sha256()
+    for identifier in sorted((*changes.entity_types, *changes.associations)):
+        file = f"{identifier}.parquet"
         digest.update(f"{file} {folder.sha256(file)}\n".encode())
     return digest.hexdigest()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from include.model.configuration import Configuration, Connector
+from include.model.configuration import Configuration, Connector, EntityType
 from include.snapshot.entities import mapped_columns, prepare_entity_type
 from include.snapshot.gates import check_gates, write_gates
 from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
 from include.snapshot.preparation import FILE, Preparation
+from include.snapshot.previous import PublishedSnapshot
 from include.snapshot.profile import Profile, TableProfile
 from include.snapshot.raw import COMMAND, TableState, load_table, read_reports
+from include.snapshot.reuse import take_over_table
 from include.snapshot.work import Work
 from include.storage.engine import engine
 from include.storage.folder import Folder
@@ -20,6 +23,7 @@ def prepare(
     connector: Connector,
     configuration: Configuration,
     run: Folder,
+    previous: PublishedSnapshot | None = None,
     last_good: Mapping[str, TableProfile] | None = None,
 ) -> Preparation:
     """Write ``clean/`` from ``raw/`` and ``base/``; a rerun ends in the same files.
@@ -27,6 +31,13 @@ def prepare(
     Lines that cannot be used are set aside, counted, and their keys kept, so that none of them reads as a
     deletion. Each table is profiled and held against its last good profile: ``clean/profile.json`` and
     ``clean/gates.json``. ``clean/preparation.json`` is written last.
+
+    Args:
+        connector: whose run it is.
+        configuration: all connectors.
+        run: the folder of the run.
+        previous: a snapshot of ``reuse.same_origin``, whose clean tables hold where the raw files are the same.
+        last_good: what each table looked like when it was last read as a whole (``profile.last_good_profiles``).
 
     Raises:
         PreparationError: a raw file is missing, is not what its export reported, or lacks a mapped column;
@@ -36,9 +47,10 @@ def prepare(
     run.child("clean").remove(FILE)
     states = read_reports(run)
     ends = [find_ends(configuration, association) for association in connector.associations]
+    last_good = last_good or {}
     with engine(run) as connection:
         work = Work(connection, connector, run)
-        _prepare_tables(work, states, ends)
+        _prepare_tables(work, states, ends, previous, last_good)
         associations = {
             item.association.identifier: prepare_association(
                 work, item, states.get(item.association.connection_table, TableState())
@@ -46,30 +58,60 @@ def prepare(
             for item in ends
         }
     preparation = Preparation(work.entity_types, associations)
-    last_good = last_good or {}
     Profile.of(work.profiles, last_good).write(run)
     write_gates(run, check_gates(connector, preparation, work.profiles, last_good))
     preparation.write(run)
     return preparation
 
 
-def _prepare_tables(work: Work, states: dict[str, TableState], ends: list[Ends]) -> None:
+def _prepare_tables(
+    work: Work,
+    states: dict[str, TableState],
+    ends: list[Ends],
+    previous: PublishedSnapshot | None,
+    last_good: Mapping[str, TableProfile],
+) -> None:
     """Read every connection table once: its entity types are prepared, its pairs kept for later."""
     for table in _tables(work.connector):
-        entity_types = [item for item in work.connector.entity_types if item.connection_table == table]
-        linking = [item for item in ends if item.association.connection_table == table]
         state = states.get(table, TableState())
+        entity_types = [
+            item
+            for item in work.connector.entity_types
+            if item.connection_table == table and not _take_over(work, item, state, previous, last_good)
+        ]
+        linking = [item for item in ends if item.association.connection_table == table]
         mapped: dict[str, str] = {COMMAND: "the changes"} if state.command else {}
         for item in entity_types:
             mapped |= mapped_columns(item)
         for item_ends in linking:
             mapped |= link_columns(item_ends.association)
+        if not entity_types and not linking:
+            continue
         raw = load_table(work.connection, work.run, table, state, mapped)
         for item in entity_types:
             work.entity_types[item.identifier] = prepare_entity_type(work, item, raw)
         for item_ends in linking:
             keep_pairs(work.connection, item_ends, raw)
         work.connection.execute(f"DROP TABLE {raw.relation}")
+
+
+def _take_over(
+    work: Work,
+    entity_type: EntityType,
+    state: TableState,
+    previous: PublishedSnapshot | None,
+    last_good: Mapping[str, TableProfile],
+) -> bool:
+    """Whether the clean table of an entity type could be taken from the previous snapshot, with its profile."""
+    identifier = entity_type.identifier
+    if previous is None or identifier not in last_good:
+        return False
+    stored = work.count(work.stored(identifier))
+    counts = take_over_table(work.run, entity_type, state, previous, stored=stored)
+    if counts is not None:
+        work.entity_types[identifier] = counts
+        work.profiles[identifier] = replace(last_good[identifier], run_id=None)
+    return counts is not None
 
 
 def _tables(connector: Connector) -> list[str]:

@@ -67,10 +67,13 @@ class Pipeline:
         """Write a file of ``count`` people."""
         self.write(*(person(number) for number in range(count)))
 
-    def synchronize(self, mode: Any = "complete", decision: Decision | None = None) -> tuple[Run, dict[str, Any]]:
+    def synchronize(
+        self, mode: Any = "complete", decision: Decision | None = None, *, dry_run: bool = False
+    ) -> tuple[Run, dict[str, Any]]:
         """A whole run; the run and its result, or its verdict where it is blocked and undecided."""
         self.count += 1
-        run = open_run("Staff", f"run-{self.count}", "synchronize", mode)
+        answered = decision is not None
+        run = open_run("Staff", f"run-{self.count}", "synchronize", mode, dry_run=dry_run, answered=answered)
         try:
             for connection in exporting_connections(find_connector(load_project(), "Staff")):
                 synchronize.export(run, connection)
@@ -78,7 +81,7 @@ class Pipeline:
             synchronize.validate(run)
             synchronize.compare(run)
             verdict = synchronize.guard(run)
-            if verdict["blocked"] and decision is None:
+            if verdict["blocked"] and decision is None and not dry_run:
                 return run, {"state": "blocked", "verdict": verdict}
             return run, synchronize.load(run, decision)
         except Exception as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from datetime import UTC, datetime
 
 import pytest
 
 from include.orchestration import synchronize
 from include.orchestration.decisions import APPLY_ALL, Decision
+from include.snapshot.gates import read_gates
 from include.snapshot.manifest import verify
 from tests.integration.orchestration.conftest import Pipeline, person
 
@@ -54,6 +56,27 @@ def test_swapped_headers_are_told_before_anything_is_compared(pipeline: Pipeline
     pipeline.write(*(person(number) for number in range(60)), header=SWAPPED)
     _, result = pipeline.synchronize()
     assert "max_points_swapped_columns" in exceeded(result["verdict"])
+
+
+def test_gates_stand_although_the_files_of_the_last_run_are_gone(pipeline: Pipeline) -> None:
+    storage = pipeline.files.parent / "storage" / "Staff"
+    for path in storage.iterdir():
+        shutil.rmtree(path)
+    pipeline.write(*(person(number) for number in range(60)), header=SWAPPED)
+    _, result = pipeline.synchronize()
+    assert "max_points_swapped_columns" in exceeded(result["verdict"])
+
+
+def test_a_table_that_is_taken_over_keeps_its_profile(pipeline: Pipeline) -> None:
+    run, _ = pipeline.synchronize()
+    profiles = [
+        json.loads(snapshot.manifest)["counters"]["profile"]
+        for snapshot in (pipeline.repository.snapshot("run-1"), pipeline.repository.snapshot(run.run_id))
+        if snapshot is not None
+    ]
+    assert len(profiles) == 2
+    assert profiles[0] == profiles[1]
+    assert {line.state for line in read_gates(run.folder)} == {"respected"}
 
 
 def test_preparing_a_blocked_run_again_ends_in_the_same_files(pipeline: Pipeline) -> None:

@@ -111,11 +111,11 @@ def test_a_rejection_is_on_record_and_writes_nothing(pipeline: Pipeline) -> None
 
 
 def test_only_one_run_of_a_connector_is_open_at_a_time(pipeline: Pipeline) -> None:
-    pipeline.people(10)
-    run, _ = pipeline.synchronize()
-    with pytest.raises(SkipRun, match=f"run {run.run_id} is blocked"):
-        open_run("Staff", "another", "synchronize")
-    pipeline.close(run)
+    first = open_run("Staff", "first", "synchronize")
+    for mode in ("complete", "incremental", "initial"):
+        with pytest.raises(SkipRun, match="run first is running"):
+            open_run("Staff", "another", "synchronize", mode)
+    pipeline.close(first)
     assert open_run("Staff", "another", "synchronize").run_id == "another"
 
 

@@ -123,7 +123,7 @@ FIELDS = {
         [
             (
                 "hr.yaml:8: thresholds.maximum_link_updated_lines: unknown field 'maximum_link_updated_lines'; "
-                "did you mean 'maximum_link_inserted_lines'?"
+                "did you mean 'maximum_updated_lines'?"
             )
         ],
     ),
@@ -134,11 +134,11 @@ FIELDS = {
     ),
     "a gate that does not exist": (
         "identifier: HR_Person\n",
-        "identifier: HR_Person\n    gates: {max_percentage_less_rows: 10}\n",
+        "identifier: HR_Person\n    gates: {max_percentage_fewer_row: 10}\n",
         [
             (
-                "hr.yaml:21: entity_types[0].gates.max_percentage_less_rows: unknown field "
-                "'max_percentage_less_rows'; did you mean 'max_percentage_fewer_rows'?"
+                "hr.yaml:21: entity_types[0].gates.max_percentage_fewer_row: unknown field "
+                "'max_percentage_fewer_row'; did you mean 'max_percentage_fewer_rows'?"
             )
         ],
     ),

@@ -1,0 +1,56 @@
+"""What is stored before a run: read from the repository, or carried on from the connector's previous snapshot."""
+
+from __future__ import annotations
+
+import logging
+
+from include.model.configuration import Association, Configuration, Connector, EntityType
+from include.orchestration.run import Run
+from include.repository.repository import Repository
+from include.snapshot.state import BASE
+from include.storage.folder import Folder
+
+logger = logging.getLogger(__name__)
+
+
+def load_key(run_id: str) -> str:
+    """The name under which a synchronization is loaded, once for ever."""
+    return f"{run_id}:load"
+
+
+def write_base(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> None:
+    """Write what is stored to ``base/``, and to ``base/base.json`` where it came from.
+
+    A complete run reads the repository, whoever wrote there. An incremental one takes the state that the
+    connector's previous snapshot left, where nothing has been loaded for the connector since: the same
+    rows, without asking the database for all of them.
+    """
+    base = run.folder.child("base")
+    base.remove(BASE)
+    items: list[EntityType | Association] = [
+        *_referenced_entity_types(configuration, connector),
+        *connector.associations,
+    ]
+    load_id = _export_base(repository, base, connector, items)
+    source = "the repository"
+    base.write_json(BASE, {"connector": connector.identifier, "load_id": load_id, "source": source})
+    logger.info("%s: what is stored comes from %s", connector.identifier, source)
+
+
+def _export_base(
+    repository: Repository, base: Folder, connector: Connector, items: list[EntityType | Association]
+) -> int:
+    entity_types = [item for item in items if isinstance(item, EntityType)]
+    associations = [item for item in items if isinstance(item, Association)]
+    return repository.export_base(base, connector.identifier, entity_types, associations)
+
+
+def _referenced_entity_types(configuration: Configuration, connector: Connector) -> list[EntityType]:
+    """The connector's entity types, then those of other connectors that its associations end in."""
+    found = {item.identifier: item for item in connector.entity_types}
+    for association in connector.associations:
+        for end in (association.end1, association.end2):
+            entity_type = configuration.entity_type(end.entity_type)
+            if entity_type is not None:
+                found.setdefault(entity_type.identifier, entity_type)
+    return list(found.values())
