@@ -132,6 +132,26 @@ def show_rejects(
     tables.print_rejects(connector, run, limit)
 
 
+@show.command("waiting")
+@stop_on_error
+def show_waiting(
+    connector: Annotated[str | None, typer.Argument()] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """The links that wait for an end that is not there yet, the oldest first."""
+    tables.print_waiting(connector, limit)
+
+
+@show.command("missing")
+@stop_on_error
+def show_missing(
+    connector: Annotated[str | None, typer.Argument()] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """The resources that extracts lack and that are kept for now, the oldest first."""
+    tables.print_missing(connector, limit)
+
+
 @show.command("orders")
 @stop_on_error
 def show_orders(
@@ -152,15 +172,15 @@ def history(entity_type: Annotated[str, typer.Argument(metavar="ENTITY")], key: 
 @stop_on_error
 def as_of(
     time: Annotated[str, typer.Argument(metavar="TIME", help="ISO 8601; UTC where no offset is given")],
-    entity_type: Annotated[str, typer.Argument(metavar="ENTITY")],
+    identifier: Annotated[str, typer.Argument(metavar="NAME", help="an entity type or an association")],
     limit: Annotated[int, typer.Option(min=1)] = 50,
 ) -> None:
-    """An entity type as it was at an instant."""
+    """An entity type, or the links of an association, as they were at an instant."""
     try:
         instant = datetime.fromisoformat(time)
     except ValueError:
         fail(f"'{time}' is not an ISO 8601 instant such as 2026-11-23T08:00:00+01:00")
-    tables.print_as_of(entity_type, instant, limit)
+    tables.print_as_of(identifier, instant, limit)
 
 
 @application.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
@@ -105,16 +105,30 @@ def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
                 (
                     table,
                     prepared.get("exported"),
+                    prepared.get("filtered", ""),
                     aside,
                     counters["inserted"],
                     counters.get("updated", ""),
                     counters["deleted"],
                     counters["withheld"],
+                    counters.get("missing", ""),
+                    counters.get("waiting", ""),
                 )
             )
     print_table(
         f"{run.connector}: run {run.run_id}, mode {run.mode}",
-        ("table", "exported", "set aside", "inserted", "updated", "deleted", "withheld"),
+        (
+            "table",
+            "exported",
+            "filtered",
+            "set aside",
+            "inserted",
+            "updated",
+            "deleted",
+            "withheld",
+            "missing",
+            "waiting",
+        ),
         rows,
     )
     if result["verdict"]["blocked"]:
@@ -204,6 +218,42 @@ def print_rejects(connector: str, run_id: str | None, limit: int) -> None:
     print_table(f"set aside by {run_id}", ("table", "line", "key", "column", "value", "reason"), rows)
 
 
+def print_waiting(connector: str | None, limit: int) -> None:
+    """The links that wait, with their age."""
+    configuration = load_project()
+    if connector is not None:
+        find_connector(configuration, connector)
+    columns = ("connector", "association", "value1", "value2", "reason", "since")
+    rows = [
+        (*(row[column] for column in columns), _age(row["since"]), row["run_id"])
+        for row in open_repository(configuration).waiting_links(connector, limit)
+    ]
+    print_table(
+        "links that wait", ("connector", "association", "end 1", "end 2", "reason", "since (UTC)", "age", "run"), rows
+    )
+
+
+def print_missing(connector: str | None, limit: int) -> None:
+    """The resources that are missing and kept, with how many runs have lacked them and how many keep them."""
+    configuration = load_project()
+    if connector is not None:
+        find_connector(configuration, connector)
+    rows = []
+    for row in open_repository(configuration).missing_resources(connector, limit):
+        entity_type = configuration.entity_type(row["entity_type"])
+        keeps = entity_type.on_missing.keep_runs if entity_type else 0
+        shown = (row["connector"], row["entity_type"], row["key"], row["since"], _age(row["since"]), row["run_id"])
+        rows.append((*shown, f"{row['runs']} of {keeps}"))
+    columns = ("connector", "entity type", "key", "since (UTC)", "age", "missing since run", "runs")
+    print_table("resources that are missing", columns, rows)
+
+
+def _age(since: datetime) -> str:
+    """How long ago, in days and hours."""
+    hours = int((datetime.now(UTC).replace(tzinfo=None) - since).total_seconds() // 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
 def print_orders(connector: str, run_id: str | None, limit: int) -> None:
     """The orders of a connector, newest first."""
     from include.policy.states import ProvisioningState
@@ -262,13 +312,25 @@ def _end(instant: datetime) -> datetime | str:
     return "now" if instant.year == LAST_YEAR else instant
 
 
-def print_as_of(entity_type: str, instant: datetime, limit: int) -> None:
-    """An entity type at an instant."""
-    rows = open_repository(load_project()).as_of(entity_type, instant, limit=limit)
+def print_as_of(identifier: str, instant: datetime, limit: int) -> None:
+    """An entity type, or the links of an association with the keys of their ends, at an instant."""
+    configuration = load_project()
+    repository = open_repository(configuration)
+    if any(item.identifier == identifier for item in configuration.associations()):
+        rows = repository.link_keys_as_of(identifier, instant, limit=limit)
+    else:
+        rows = repository.as_of(identifier, instant, limit=limit)
     columns = list(rows[0]) if rows else ["key"]
+    purged = repository.purged_before(identifier)
+    if purged is not None and _aware(instant) < purged:
+        console.print(f"[yellow]{identifier}: history that ended before {purged.isoformat()} was purged[/yellow]")
     print_table(
-        f"{entity_type} as of {instant.isoformat()}", columns, [[row[column] for column in columns] for row in rows]
+        f"{identifier} as of {instant.isoformat()}", columns, [[row[column] for column in columns] for row in rows]
     )
+
+
+def _aware(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def print_audit() -> None:

@@ -45,7 +45,6 @@ class _Comparison:
     after: str
     keys: tuple[tuple[str, str], ...]
     columns: tuple[str, ...] = ()
-    carry: tuple[str, ...] = ()
 
     @property
     def present(self) -> str:
@@ -78,29 +77,26 @@ def compare(
     output: str,
     deletions: bool = True,
     protected: str | None = None,
-    carry: Sequence[str] = ("resource_id",),
 ) -> Counts:
     """Write the changes that turn ``before`` into ``after`` to a Parquet file, sorted by key.
 
-    The file holds ``command`` (insert, update or delete), ``key`` (the key as text), the ``carry``
-    columns of ``before`` (NULL for an insert), ``changed_columns`` (of an update; else empty), and ``old``
-    and ``new`` as structs of ``columns`` (NULL where there is no such row).
+    The file holds ``command`` (insert, update or delete), ``key`` (the key as text), ``changed_columns`` (of
+    an update; else empty), and ``old`` and ``new`` as structs of ``columns`` (NULL where there is no such row).
 
     Args:
         connection: an engine that reads both relations and writes the output.
-        before: a SQL relation, e.g. ``read_parquet('...')``, with ``key``, ``columns`` and ``carry``.
-        after: a SQL relation with ``key`` and ``columns``.
+        before: a SQL relation, e.g. ``read_parquet('...')``, with ``key`` and ``columns``.
+        after: a SQL relation of the same.
         key: the column that identifies a row on both sides.
         columns: the columns to compare, the key among them where it is a property.
         output: path of the Parquet file.
         deletions: false withholds every deletion.
         protected: a SQL relation with a column ``key``: these keys are never deleted.
-        carry: columns of ``before`` to hand on.
 
     Raises:
         DifferenceError: a key is NULL or stands twice on one side, or a column is missing.
     """
-    comparison = _Comparison(before, after, ((key, "key"),), tuple(columns), tuple(carry))
+    comparison = _Comparison(before, after, ((key, "key"),), tuple(columns))
     return _write(connection, comparison, output, deletions=deletions, protected=protected)
 
 
@@ -140,7 +136,7 @@ def _write(
         if stored:
             query = _changes(comparison, deletions=deletions, protected=protected)
         else:
-            query = _insertions(connection, comparison, in_order=in_order)
+            query = _insertions(comparison, in_order=in_order)
         connection.execute(f"COPY ({query}) TO {literal(output)} (FORMAT parquet)")
         written = dict(
             connection.execute(
@@ -239,7 +235,6 @@ def _changes(comparison: _Comparison, *, deletions: bool, protected: str | None)
             f"coalesce({comparison.text('b', column)}, {comparison.text('a', column)}) AS {name(label)}"
             for column, label in comparison.keys
         ),
-        *(f"b.{name(column)} AS {name(column)}" for column in comparison.carry),
     ]
     if comparison.columns:
         fields += [
@@ -255,16 +250,11 @@ def _changes(comparison: _Comparison, *, deletions: bool, protected: str | None)
     """
 
 
-def _insertions(connection: duckdb.DuckDBPyConnection, comparison: _Comparison, *, in_order: bool) -> str:
+def _insertions(comparison: _Comparison, *, in_order: bool) -> str:
     """The query of the changes where nothing is stored: no join, and no hash table of all that arrives."""
-    described = connection.execute(f"DESCRIBE SELECT * FROM {comparison.before}").fetchall()
-    types = {str(column): str(kind) for column, kind, *_ in described}
-    if missing := [column for column in comparison.carry if column not in types]:
-        raise DifferenceError(f"cannot compare: 'before' has no column '{missing[0]}'")
     fields = [
         "'insert' AS command",
         *(f"{comparison.text('a', column)} AS {name(label)}" for column, label in comparison.keys),
-        *(f"CAST(NULL AS {types[column]}) AS {name(column)}" for column in comparison.carry),
     ]
     if comparison.columns:
         new = _struct("a", "false", "new", comparison.columns)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 
 from include.model.configuration import Association, Configuration, Connector, EntityType
-from include.orchestration.run import Run
+from include.model.remembered import REMEMBERED
+from include.orchestration.run import Run, previous_snapshot
 from include.repository.repository import Repository
-from include.snapshot.state import BASE
+from include.snapshot.errors import SnapshotError
+from include.snapshot.state import BASE, carried_items, carry_base
 from include.storage.folder import Folder
 
 logger = logging.getLogger(__name__)
@@ -29,10 +31,15 @@ def write_base(run: Run, repository: Repository, configuration: Configuration, c
     base.remove(BASE)
     items: list[EntityType | Association] = [
         *_referenced_entity_types(configuration, connector),
+        *REMEMBERED,
         *connector.associations,
     ]
-    load_id = _export_base(repository, base, connector, items)
-    source = "the repository"
+    carried = _carry_base(run, repository, connector) if run.mode == "incremental" else None
+    wanted = [item for item in items if carried is None or item not in carried_items(connector)]
+    load_id = _export_base(repository, base, connector, wanted)
+    if carried is not None and carried[1] != load_id:
+        carried, load_id = None, _export_base(repository, base, connector, items)
+    source = "the repository" if carried is None else f"the snapshot of run {carried[0]}"
     base.write_json(BASE, {"connector": connector.identifier, "load_id": load_id, "source": source})
     logger.info("%s: what is stored comes from %s", connector.identifier, source)
 
@@ -43,6 +50,20 @@ def _export_base(
     entity_types = [item for item in items if isinstance(item, EntityType)]
     associations = [item for item in items if isinstance(item, Association)]
     return repository.export_base(base, connector.identifier, entity_types, associations)
+
+
+def _carry_base(run: Run, repository: Repository, connector: Connector) -> tuple[str, int] | None:
+    """Write ``base/`` from the previous snapshot; its run and its load, None where it cannot be the base."""
+    snapshot = previous_snapshot(repository, connector.identifier)
+    loaded = repository.loaded(load_key(snapshot.run_id)) if snapshot else None
+    if snapshot is None or loaded is None or loaded.load_id != repository.last_load(connector.identifier):
+        return None
+    try:
+        carry_base(snapshot, connector, run.folder)
+    except SnapshotError as error:
+        logger.warning("%s: %s; reading the repository instead", connector.identifier, error)
+        return None
+    return snapshot.run_id, loaded.load_id
 
 
 def _referenced_entity_types(configuration: Configuration, connector: Connector) -> list[EntityType]:

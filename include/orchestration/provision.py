@@ -32,12 +32,12 @@ from include.provisioning.results import collect_results
 from include.provisioning.transmission import transmit as write_transmission
 from include.repository.repository import LoadRequest, LoadResult, Repository
 from include.repository.runs import PIPELINE
-from include.repository.system import PROVISIONING_ORDER, SYSTEM_ENTITY_TYPES
+from include.repository.system import PROVISIONING_ENTITY_TYPES, PROVISIONING_ORDER
 from include.storage.folder import Folder
 
 logger = logging.getLogger(__name__)
 
-ASSIGNMENTS = tuple(item for item in SYSTEM_ENTITY_TYPES if item is not PROVISIONING_ORDER)
+ASSIGNMENTS = tuple(item for item in PROVISIONING_ENTITY_TYPES if item is not PROVISIONING_ORDER)
 PROGRESS_EVERY = 50
 
 
@@ -82,8 +82,9 @@ def _write_base(run: Run, repository: Repository, configuration: Configuration, 
     return repository.export_base(
         run.folder.child("base"),
         scope(connector.identifier),
-        [*entity_types, *SYSTEM_ENTITY_TYPES],
+        [*entity_types, *PROVISIONING_ENTITY_TYPES],
         _read_associations(configuration, entity_types),
+        resource_ids=True,
     )
 
 
@@ -217,7 +218,7 @@ def transmit(run: Run, decision: Decision | None = None, shown: str | None = Non
         run,
         repository,
         "transmit",
-        entity_types=SYSTEM_ENTITY_TYPES,
+        entity_types=PROVISIONING_ENTITY_TYPES,
         changes=transmission.changes,
         decision=decision,
     )
@@ -284,7 +285,7 @@ def report(run: Run) -> dict[str, Any]:
         run,
         repository,
         f"report-{attempt}",
-        entity_types=SYSTEM_ENTITY_TYPES,
+        entity_types=PROVISIONING_ENTITY_TYPES,
         changes=collection.changes,
     )
     missing = [

@@ -17,6 +17,7 @@ from connectors.contract import Exporter, ExportReport, ExportRequest
 from connectors.errors import ConfigurationError, CookieExpired
 from connectors.sink import CsvSink
 from include.model.configuration import Configuration, Connector
+from include.model.remembered import REMEMBERED
 from include.orchestration.base import load_key, write_base
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
@@ -107,7 +108,7 @@ def prepare(run: Run) -> dict[str, Any]:
     # From the repository: gates stand although the files of the last run may be gone.
     published = repository.last_snapshot(connector.identifier)
     last_good = last_good_profiles(json.loads(published.manifest)) if published is not None else {}
-    prepare_tables(connector, configuration, run.folder, previous, last_good)
+    prepare_tables(connector, configuration, run.folder, run_id=run.run_id, previous=previous, last_good=last_good)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
     for kind in counters.values():
         for identifier, count in kind.items():
@@ -225,7 +226,7 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
         "%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else ""
     )
     return {"state": "loaded", "load_id": result.load_id} | {
-        "entity_types": dict(result.entity_types),
+        "entity_types": {item.identifier: result.entity_types[item.identifier] for item in connector.entity_types},
         "associations": dict(result.associations),
     }
 
@@ -257,7 +258,7 @@ def _request(
         run_id=run.run_id,
         connector=connector.identifier,
         changes=run.folder.child("changes"),
-        entity_types=connector.entity_types,
+        entity_types=(*connector.entity_types, *REMEMBERED),
         associations=connector.associations,
         base_load=changes.base_load,
         skip_deletions=skip_deletions,

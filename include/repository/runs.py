@@ -43,8 +43,21 @@ class RunRecord:
     closed_at: datetime | None = None
 
 
+def hold_open(session: Session, run_id: str) -> None:
+    """Hold the row of a run until the transaction ends, so that nobody ends the run meanwhile.
+
+    Raises:
+        RunEnded: it is a synchronization that is no longer open.
+    """
+    _hold(session, run_id)
+    record = find_run(session, run_id)
+    if record is not None and record.purpose == "synchronize" and record.state not in OPEN_STATES:
+        why = f" ({record.message})" if record.message else ""
+        raise RunEnded(f"{record.connector}: run {run_id} is {record.state}{why}; nothing was written: start a new run")
+
+
 def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
-    """Record a run and return it as stored; one that is open, or came to its end, stays as it is.
+    """Record a run and return it as stored; one that is open, superseded, or came to its end, stays as it is.
 
     A run that failed, was rejected or skipped (and its tasks cleared) opens again under its first ``opened_at``.
 
@@ -53,7 +66,7 @@ def open_run(session: Session, record: RunRecord, actor: str) -> RunRecord:
     """
     take(session, "run")
     stored = find_run(session, record.run_id)
-    if stored and stored.state in {*OPEN_STATES, *ENDED_STATES, record.state}:
+    if stored and stored.state in {*OPEN_STATES, *ENDED_STATES, "superseded", record.state}:
         return stored
     if record.state in OPEN_STATES:
         _refuse_overlap(session, record)
@@ -96,8 +109,10 @@ def set_state(
 
     Raises:
         RepositoryError: there is no such run.
+        RunEnded: another run has taken its place.
     """
     take(session, "run")
+    _hold(session, run_id)
     stored = find_run(session, run_id)
     if stored is None:
         raise RepositoryError(f"run {run_id}: not known to the repository; open it first")
@@ -114,18 +129,29 @@ def set_state(
 
 
 def supersede(session: Session, run_id: str, by: str) -> bool:
-    """End an open run in favour of another one; false, and nothing changed, when it was not open any more."""
+    """End an open run in favour of another one; false, and nothing changed, when it was not open any more.
+
+    A run that is being loaded is waited for, and is loaded then.
+    """
     take(session, "run")
-    stored = find_run(session, run_id)
-    if stored is None or stored.state not in OPEN_STATES:
+    message = f"superseded by run {by}"
+    ended = session.run(
+        sa.update(RUN)
+        .where(RUN.c.run_id == run_id, RUN.c.state.in_(OPEN_STATES))
+        .values(state="superseded", message=message, closed_at=now())
+    )
+    stored = find_run(session, run_id) if ended else None
+    if stored is None:
         return False
-    set_state(session, run_id, "superseded", message=f"superseded by run {by}", counters=None, actor=PIPELINE)
+    recorded = {"connector": stored.connector, "state": "superseded", "message": message, "by": by}
+    audit.append(session, actor=PIPELINE, action="supersede run", subject=run_id, detail=recorded)
     return True
 
 
 def change_mode(session: Session, run_id: str, mode: str, reason: str) -> None:
     """Record that an open run turned out to be of another mode than decided, and why; again changes nothing."""
     take(session, "run")
+    _hold(session, run_id)
     stored = find_run(session, run_id)
     if stored is None or stored.state not in OPEN_STATES or (stored.mode, stored.reason) == (mode, reason):
         return
@@ -170,6 +196,15 @@ def running(
         query = query.where(RUN.c.purpose == purpose)
     found = _records(session, query.order_by(RUN.c.opened_at, RUN.c.run_id).limit(1))
     return found[0] if found else None
+
+
+def _hold(session: Session, run_id: str) -> None:
+    """Wait for a load of the run that is under way, and keep the run's row until the transaction ends.
+
+    What a load makes of its run is known only when the load has ended. It is an update that changes nothing,
+    because SQLite knows no other way to hold a row.
+    """
+    session.run(sa.update(RUN).where(RUN.c.run_id == run_id).values(run_id=run_id))
 
 
 def _values(record: RunRecord) -> dict[str, Any]:

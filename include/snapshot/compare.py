@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from include.difference.commands import resolve_commands
 from include.difference.compare import Counts, compare, compare_pairs
 from include.model.configuration import Configuration, Connector, EntityType
+from include.model.remembered import MISSING_RESOURCE, REMEMBERED, WAITING_LINK
+from include.snapshot.ends import Ends, find_ends
 from include.snapshot.errors import SnapshotError
-from include.snapshot.known import remaining_rows
-from include.snapshot.links import Ends, find_ends
+from include.snapshot.known import remaining_rows, spared_keys
 from include.snapshot.preparation import AssociationCounts, EntityCounts, Preparation
 from include.snapshot.work import Work, parquet
 from include.storage.engine import engine, name
@@ -25,6 +26,8 @@ FILE = "changes.json"
 class Changes:
     """What would be loaded: counters by entity type and association, as ``changes/changes.json`` holds them.
 
+    ``remembered`` counts the changes of what a synchronization remembers (``include.model.remembered``): no
+    limit applies to them.
     ``base_load`` is the load that the comparison started from; ``sha256`` stands for the change files, so
     that an approval can say exactly what was approved.
     """
@@ -34,12 +37,13 @@ class Changes:
     entity_types: Mapping[str, Mapping[str, Any]]
     associations: Mapping[str, Mapping[str, Any]]
     sha256: str
+    remembered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to load."""
-        counters = [*self.entity_types.values(), *self.associations.values()]
-        return any(item[change] for item in counters for change in ("inserted", "updated", "deleted"))
+        counters = [*self.entity_types.values(), *self.associations.values(), *self.remembered.values()]
+        return any(item.get(change) for item in counters for change in ("inserted", "updated", "deleted"))
 
     @classmethod
     def read(cls, run: Folder) -> Changes:
@@ -75,12 +79,14 @@ def compare_snapshot(
             )
             for item in connector.associations
         }
+        remembered = {item.identifier: _compare_remembered(work, item) for item in REMEMBERED}
     changes = Changes(
         base_load=int(run.child("base").read_json("base.json")["load_id"]),
         mode=mode,
         entity_types=entity_types,
         associations=associations,
         sha256="",
+        remembered=remembered,
     )
     changes = replace(changes, sha256=fingerprint(run, changes))
     folder.write_json(FILE, asdict(changes))
@@ -108,9 +114,12 @@ def _compare_entity_type(work: Work, entity_type: EntityType, counts: EntityCoun
         columns=columns,
         output=work.run.child("changes").file(f"{entity_type.identifier}.parquet"),
         deletions=counts.deletions,
-        protected=parquet(work.clean, f"{entity_type.identifier}.set_aside.parquet"),
+        protected=spared_keys(work, entity_type),
     )
-    return {**asdict(found), "complete": counts.complete}
+    # Of a table of changes, what it does not mention is there; of any other, what is missing is protected.
+    missing = 0 if counts.command else counts.missing
+    found = replace(found, protected=found.protected - missing)
+    return {**asdict(found), "missing": counts.missing, "complete": counts.complete}
 
 
 def _compare_association(work: Work, ends: Ends, counts: AssociationCounts) -> dict[str, Any]:
@@ -125,7 +134,35 @@ def _compare_association(work: Work, ends: Ends, counts: AssociationCounts) -> d
         found = compare_pairs(work.connection, before, given, output=output, protected="kept")
     if not counts.deletions:
         found = Counts(found.stored, found.inserted, found.updated, found.deleted, found.protected)
-    return {**asdict(found), "complete": counts.complete}
+    return {**asdict(found), "waiting": counts.waiting, "complete": counts.complete}
+
+
+def _compare_remembered(work: Work, remembered: EntityType) -> dict[str, int]:
+    """What this connector remembers after the run, against what it remembered before."""
+    suffix, owners = _REMEMBERED_FILES[remembered.identifier]
+    before = work.remembered(remembered)
+    files = [
+        f"SELECT * FROM {parquet(work.clean, f'{item.identifier}.{suffix}.parquet')}"
+        for item in getattr(work.connector, owners)
+    ]
+    columns = [item.identifier for item in remembered.properties]
+    shown, key = ", ".join(name(column) for column in columns), remembered.primary_key.identifier
+    none = f"SELECT {shown} FROM {before} WHERE false"
+    found = compare(
+        work.connection,
+        before,
+        f"(SELECT * FROM ({' UNION ALL '.join([none, *files])}) ORDER BY {name(key)})",
+        key=key,
+        columns=columns,
+        output=work.run.child("changes").file(f"{remembered.identifier}.parquet"),
+    )
+    return {"inserted": found.inserted, "updated": found.updated, "deleted": found.deleted}
+
+
+_REMEMBERED_FILES = {
+    WAITING_LINK.identifier: ("waiting", "associations"),
+    MISSING_RESOURCE.identifier: ("missing", "entity_types"),
+}
 
 
 def _keep_links(work: Work, ends: Ends, counts: AssociationCounts) -> tuple[str, str]:
@@ -156,9 +193,12 @@ def _why(work: Work, identifier: str, clean: str, counts: AssociationCounts) -> 
     if not counts.deletions:
         return "true"
     aside = parquet(work.clean, f"{identifier}.set_aside.parquet")
-    protected = " OR ".join(
-        f"s.{key} IN (SELECT {key} FROM {aside} WHERE {key} IS NOT NULL)" for key in ("key1", "key2")
+    whole = (
+        f"s.{key} IN (SELECT {key} FROM {aside} WHERE {key} IS NOT NULL AND {other} IS NULL)"
+        for key, other in (("key1", "key2"), ("key2", "key1"))
     )
+    pair = f"EXISTS (SELECT 1 FROM {aside} a WHERE a.key1 = s.key1 AND a.key2 = s.key2)"
+    protected = " OR ".join((*whole, pair))
     if not counts.command:
         return protected
     return f"""{protected} OR NOT EXISTS (
@@ -168,7 +208,7 @@ def _why(work: Work, identifier: str, clean: str, counts: AssociationCounts) -> 
 def fingerprint(run: Folder, changes: Changes) -> str:
     """SHA-256 over the names and hashes of the files of ``changes/``, in order of name: what a decision is about."""
     folder, digest = run.child("changes"), hashlib.sha256()
-    for identifier in sorted((*changes.entity_types, *changes.associations)):
+    for identifier in sorted((*changes.entity_types, *changes.associations, *changes.remembered)):
         file = f"{identifier}.parquet"
         digest.update(f"{file} {folder.sha256(file)}\n".encode())
     return digest.hexdigest()

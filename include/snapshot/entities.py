@@ -117,7 +117,7 @@ def _read_lines(connection: duckdb.DuckDBPyConnection, entity_type: EntityType, 
                 f"{entity_type.identifier}: a table of changes cannot feed a property '{COMMAND}' or '{EMPTIED}'"
             )
         fields.append(f"{raw.column(COMMAND, 'the changes')} AS command")
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW lines AS SELECT {', '.join(fields)} FROM {raw.relation}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW lines AS SELECT {', '.join(fields)} FROM {raw.kept}")
     return lines
 
 
@@ -274,6 +274,7 @@ def _counts(connection: duckdb.DuckDBPyConnection, lines: Lines, clean: int, sto
         null_keys=null_keys,
         duplicates=duplicates,
         rejected=rejected,
+        filtered=lines.raw.filtered,
         complete=state.complete and not empty,
         command=state.command,
         repeated=repeated,

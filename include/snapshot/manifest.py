@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ FILE = "manifest.json"
 FOLDERS = ("raw", "base", "clean", "validation", "changes")
 """What a snapshot is made of; orders have a life of their own."""
 PART = ".part"
+SORTED = ".sorted.csv"
+HASHERS = 2
 
 
 def build_manifest(
@@ -141,16 +144,21 @@ def _names(run: Folder) -> list[str]:
 def _files(run: Folder) -> list[dict[str, Any]]:
     reported = {f"raw/{table}.csv": state.rows for table, state in read_reports(run).items()}
     found = []
-    with engine(run) as connection:
-        for path in _names(run):
+    # Hashing leaves Python's lock, so that files are hashed side by side while DuckDB counts.
+    with engine(run) as connection, ThreadPoolExecutor(HASHERS) as pool:
+        paths = _names(run)
+        for path, sha256 in zip(paths, pool.map(run.sha256, paths), strict=True):
             rows = reported[path] if path in reported else _rows(connection, run, path)
-            item: dict[str, Any] = {"path": path, "size": run.size(path), "sha256": run.sha256(path)}
+            item: dict[str, Any] = {"path": path, "size": run.size(path), "sha256": sha256}
             found.append(item if rows is None else item | {"rows": rows})
     return found
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, run: Folder, path: str) -> int | None:
     """Rows of a Parquet or CSV file; None for any other."""
+    if path.endswith(SORTED) and run.exists(path.removesuffix(SORTED) + ".parquet"):
+        # Written from the Parquet file beside it, which knows its rows without being read.
+        path = path.removesuffix(SORTED) + ".parquet"
     if path.endswith(".parquet"):
         relation = f"read_parquet({literal(run.file(path))})"
     elif path.endswith(".csv"):

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from include.model.configuration import Configuration, Connector, EntityType
+from include.model.transformations import transformations_of
+from include.snapshot.ends import Ends, find_ends
 from include.snapshot.entities import mapped_columns, prepare_entity_type
 from include.snapshot.gates import check_gates, write_gates
-from include.snapshot.links import Ends, find_ends, keep_pairs, link_columns, prepare_association
-from include.snapshot.preparation import FILE, Preparation
+from include.snapshot.links import keep_pairs, link_columns, prepare_association
+from include.snapshot.missing import write_missing
+from include.snapshot.preparation import FILE, EntityCounts, Preparation
 from include.snapshot.previous import PublishedSnapshot
 from include.snapshot.profile import Profile, TableProfile
-from include.snapshot.raw import COMMAND, TableState, load_table, read_reports
+from include.snapshot.raw import COMMAND, TableState, first_export, load_table, read_reports
 from include.snapshot.reuse import take_over_table
 from include.snapshot.work import Work
 from include.storage.engine import engine
@@ -23,6 +26,8 @@ def prepare(
     connector: Connector,
     configuration: Configuration,
     run: Folder,
+    *,
+    run_id: str = "",
     previous: PublishedSnapshot | None = None,
     last_good: Mapping[str, TableProfile] | None = None,
 ) -> Preparation:
@@ -36,6 +41,7 @@ def prepare(
         connector: whose run it is.
         configuration: all connectors.
         run: the folder of the run.
+        run_id: names the run in what is remembered of it.
         previous: a snapshot of ``reuse.same_origin``, whose clean tables hold where the raw files are the same.
         last_good: what each table looked like when it was last read as a whole (``profile.last_good_profiles``).
 
@@ -49,7 +55,7 @@ def prepare(
     ends = [find_ends(configuration, association) for association in connector.associations]
     last_good = last_good or {}
     with engine(run) as connection:
-        work = Work(connection, connector, run)
+        work = Work(connection, connector, run, run_id=run_id, read_at=first_export(run))
         _prepare_tables(work, states, ends, previous, last_good)
         associations = {
             item.association.identifier: prepare_association(
@@ -87,9 +93,11 @@ def _prepare_tables(
             mapped |= link_columns(item_ends.association)
         if not entity_types and not linking:
             continue
-        raw = load_table(work.connection, work.run, table, state, mapped)
+        raw = load_table(
+            work.connection, work.run, table, state, mapped, transformations=transformations_of(work.connector, table)
+        )
         for item in entity_types:
-            work.entity_types[item.identifier] = prepare_entity_type(work, item, raw)
+            _keep_counts(work, item, prepare_entity_type(work, item, raw))
         for item_ends in linking:
             keep_pairs(work.connection, item_ends, raw)
         work.connection.execute(f"DROP TABLE {raw.relation}")
@@ -109,9 +117,15 @@ def _take_over(
     stored = work.count(work.stored(identifier))
     counts = take_over_table(work.run, entity_type, state, previous, stored=stored)
     if counts is not None:
-        work.entity_types[identifier] = counts
+        _keep_counts(work, entity_type, counts)
         work.profiles[identifier] = replace(last_good[identifier], run_id=None)
     return counts is not None
+
+
+def _keep_counts(work: Work, entity_type: EntityType, counts: EntityCounts) -> None:
+    """Note what was made of an entity type, with what is missing of it: that follows from what is stored too."""
+    missing = write_missing(work, entity_type, counts)
+    work.entity_types[entity_type.identifier] = replace(counts, missing=missing)
 
 
 def _tables(connector: Connector) -> list[str]:

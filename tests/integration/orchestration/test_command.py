@@ -68,12 +68,28 @@ class TestCommand:
             "run nothing did not come to its limits" in rollcall("show", "limits", "Staff", "--run", "nothing").output
         )
 
+    def test_show_waiting_lists_links_with_their_age_and_show_missing_the_rows_kept(self, staff: Pipeline) -> None:
+        file = staff.files.parent / "configuration" / "staff.yaml"
+        kept = "    connection_table: People\n    on_missing: {keep_runs: 3}\n"
+        file.write_text(file.read_text().replace("    connection_table: People\n", kept, 1))
+        staff.write(*(person(number) for number in range(58)), person(58).replace(",T1", ",T9"))
+        staff.synchronize()
+        waiting = rollcall("show", "waiting", "Staff").output
+        assert all(part in waiting for part in ("Staff_PersonTeam", "P058", "T9", "unresolved_reference", "0 d 0 h"))
+        missing = rollcall("show", "missing").output
+        assert all(part in missing for part in ("Staff_Person", "P059", "run-3", "1 of 3"))
+        unknown = rollcall("show", "waiting", "Nobody")
+        assert unknown.exit_code == 1
+        assert "Nobody" in unknown.output
+
     @pytest.mark.usefixtures("staff")
     def test_history_and_as_of(self) -> None:
         history = rollcall("history", "Staff_Person", "P001").output
         assert history.index("Name 1") < history.index("Renamed")
         assert "Renamed" in rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_Person").output
         assert "Renamed" not in rollcall("as-of", "2000-01-01", "Staff_Person").output
+        links = rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_PersonTeam").output
+        assert all(part in links for part in ("key1", "key2", "P001"))
         unknown = rollcall("history", "Staff_Person", "P999")
         assert unknown.exit_code == 1
         assert "no resource 'P999'" in unknown.output

@@ -45,7 +45,7 @@ def test_a_row_set_aside_is_not_a_deletion(pipeline: Pipeline) -> None:
     pipeline.write(*lines)
     before = pipeline.state()
     _, result = pipeline.synchronize()
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}
     assert result["associations"]["Staff_PersonTeam"] == {"inserted": 0, "deleted": 0}
     assert pipeline.state() == before
 
@@ -161,7 +161,7 @@ def test_a_change_of_a_unique_key_is_an_update(pipeline: Pipeline) -> None:
     lines[5] = lines[5].replace("p5@example.org", "five@example.org")
     pipeline.write(*lines)
     _, result = pipeline.synchronize()
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 0}
     versions = pipeline.repository.history("Staff_Person", "P005")
     assert len({version["resource_id"] for version in versions}) == 1
 

@@ -142,6 +142,16 @@ FIELDS = {
             )
         ],
     ),
+    "a negative patience": (
+        "    connection_table: HRPeople\n    properties",
+        "    connection_table: HRPeople\n    on_missing: {keep_runs: -1}\n    properties",
+        ["hr.yaml:22: entity_types[0].on_missing.keep_runs: must be 0 or more"],
+    ),
+    "a misspelt patience": (
+        "    connection_table: HRPeople\n    properties",
+        "    connection_table: HRPeople\n    on_missing: {keep: 3}\n    properties",
+        ["hr.yaml:22: entity_types[0].on_missing.keep: unknown field 'keep'; did you mean 'keep_runs'?"],
+    ),
     "more than all": (
         "maximum_deleted_lines: 20",
         "max_percentage_deleted_lines: 120",

@@ -58,7 +58,7 @@ def run(
     entity_type = options.pop("entity_type", staff())
     header = options.pop("header", HEADER)
     world = World.at(path, connector(entity_type, thresholds=OPEN))
-    world.export("staff", header, rows, **options).prepare(then)
+    world.export("staff", header, rows, **options).prepare(last_good=then)
     profile = world.folder.read_json("clean/profile.json")
     return world, last_good_profiles({"counters": {"profile": profile}, "facts": {"run_id": path.name}})
 

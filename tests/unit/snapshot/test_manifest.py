@@ -42,7 +42,12 @@ def test_it_names_every_file_with_size_rows_and_hash(world: World) -> None:
         "clean/Person.duplicates.csv": 0,
         "clean/Person.rejects.csv": 1,
         "clean/Person.set_aside.parquet": 1,
+        "clean/Person.missing.parquet": 0,
         "changes/Person.parquet": 1,
+        "base/waiting_link.parquet": 0,
+        "base/missing_resource.parquet": 0,
+        "changes/waiting_link.parquet": 0,
+        "changes/missing_resource.parquet": 0,
     }
 
 

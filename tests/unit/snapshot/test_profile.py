@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.model.configuration import EntityType, Property
@@ -75,6 +75,7 @@ def test_a_sketch_never_holds_a_value_nor_a_whole_hash(world: World) -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=5).filter(lambda text: "\0" not in text)), max_size=40))
 def test_a_sketch_knows_neither_order_nor_repetition_nor_empty_values(values: list[str | None]) -> None:
     made = sketch(values)
@@ -97,14 +98,14 @@ def test_the_next_run_is_compared_with_the_last_table_that_was_whole(world: Worl
 
     changes = World.at(tmp_path / "changes", world.connector).store(PERSON, ("1", "Ann", None, 1))
     changes.export("people", ("command", *COLUMNS), [("update", "1", "Eve", None, "1", "x")], command=True)
-    changes.prepare(first)
+    changes.prepare(last_good=first)
     assert last_good_profiles(manifest(changes, "run-2")) == first
 
     cut = World.at(tmp_path / "cut", world.connector).store(PERSON, ("1", "Ann", None, 1))
-    cut.export("people", COLUMNS, [], complete=False).prepare(last_good_profiles(manifest(changes, "run-2")))
+    cut.export("people", COLUMNS, [], complete=False).prepare(last_good=last_good_profiles(manifest(changes, "run-2")))
     assert last_good_profiles(manifest(cut, "run-3")) == first
 
-    world.prepare(last_good_profiles(manifest(cut, "run-3")))
+    world.prepare(last_good=last_good_profiles(manifest(cut, "run-3")))
     assert last_good_profiles(manifest(world, "run-4"))["Person"].run_id == "run-4"
 
 
