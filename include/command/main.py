@@ -116,6 +116,13 @@ def show_changes(
     tables.print_changes(connector, run, limit)
 
 
+@show.command("limits")
+@stop_on_error
+def show_limits(connector: ConnectorArgument, run: RunOption = None) -> None:
+    """Every limit that a run was held against, with its value and what was found; what blocks first."""
+    tables.print_limits(connector, run)
+
+
 @show.command("rejects")
 @stop_on_error
 def show_rejects(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from include.model.configuration import Connector, EntityType
 from include.snapshot.errors import PreparationError
 from include.snapshot.preparation import EntityCounts
+from include.snapshot.profile import TableProfile
 from include.storage.engine import literal
 from include.storage.folder import Folder
 
@@ -27,7 +28,7 @@ def parquet(folder: Folder, file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run of one connector in one engine. ``entity_types`` holds what was prepared so far.
+    """One run of one connector in one engine. ``entity_types`` and ``profiles`` hold what was prepared so far.
 
     ``read_at`` (UTC, without a zone) is when the run's first export began; ``run_id`` names the run in what
     is remembered of it.
@@ -37,6 +38,7 @@ class Work:
     connector: Connector
     run: Folder
     entity_types: dict[str, EntityCounts] = field(default_factory=dict)
+    profiles: dict[str, TableProfile] = field(default_factory=dict)
     run_id: str = ""
     read_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
 
