@@ -195,6 +195,39 @@ def audit() -> None:
 
 @application.command()
 @stop_on_error
+def diff(
+    connector: ConnectorArgument,
+    identifier: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="one entity type or association; all by default")
+    ] = None,
+    *,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="a run id or an instant (ISO 8601)")],
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="the same; the newest snapshot by default")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="changed rows to show")] = 50,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="write every changed value")] = None,
+) -> None:
+    """What lies between two snapshots of a connector: those published last by two instants."""
+    from include.command.differences import print_difference
+
+    print_difference(connector, start, end, identifier, limit=limit, csv=csv)
+
+
+@application.command()
+@stop_on_error
+def verify(
+    connector: Annotated[str | None, typer.Argument(metavar="CONNECTOR", help="all connectors by default")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="only the snapshot of this run")] = None,
+) -> None:
+    """Prove every published snapshot, file by file, and the audit trail."""
+    from include.command.proofs import print_verification, run_verification
+
+    print_verification(run_verification(connector, run))
+
+
+@application.command()
+@stop_on_error
 def schema(output: Annotated[Path | None, typer.Option(help="write to a file")] = None) -> None:
     """The JSON Schema of a connector file, for editors."""
     import json
