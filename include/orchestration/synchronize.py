@@ -6,6 +6,7 @@ any time. The DAGs and the ``rollcall`` command call the same steps.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,12 +24,15 @@ from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Dec
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, StepFailed, previous_snapshot, refuse_superseded, reopen
 from include.orchestration.settlement import begin_load, is_frozen, settle
+from include.orchestration.verdicts import log_limits
 from include.repository.repository import LoadRequest, Repository
 from include.repository.runs import PIPELINE
 from include.snapshot import manifest
 from include.snapshot.compare import Changes, compare_snapshot, fingerprint
+from include.snapshot.gates import read_gates
 from include.snapshot.guard import check_thresholds
 from include.snapshot.prepare import prepare as prepare_tables
+from include.snapshot.profile import last_good_profiles
 from include.snapshot.reuse import same_origin
 from include.snapshot.validate import validate as validate_tables
 
@@ -102,11 +106,17 @@ def prepare(run: Run) -> dict[str, Any]:
     _report_fallbacks(run, repository, connector)
     write_base(run, repository, configuration, connector)
     previous = same_origin(previous_snapshot(repository, connector.identifier), connector)
-    prepare_tables(connector, configuration, run.folder, run_id=run.run_id, previous=previous)
+    # From the repository: gates stand although the files of the last run may be gone.
+    published = repository.last_snapshot(connector.identifier)
+    last_good = last_good_profiles(json.loads(published.manifest)) if published is not None else {}
+    prepare_tables(connector, configuration, run.folder, run_id=run.run_id, previous=previous, last_good=last_good)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
     for kind in counters.values():
         for identifier, count in kind.items():
             logger.info("%s: %s", identifier, ", ".join(f"{name} {value}" for name, value in count.items()))
+    for line in read_gates(run.folder):
+        if line.exceeded and run.mode != "initial":
+            logger.warning("%s", line)
     return counters
 
 
@@ -146,6 +156,7 @@ def guard(run: Run) -> dict[str, Any]:
     if settle(run, repository):
         return dict(run.folder.read_json("changes/verdict.json"))
     verdict = check_thresholds(connector, run.folder, run.mode)
+    log_limits(connector.identifier, verdict)
     if verdict.blocked and not run.dry_run:
         exceeded = "; ".join(str(line) for line in verdict.lines if line.exceeded)
         repository.close_run(run.run_id, "blocked", exceeded)
@@ -291,6 +302,7 @@ def _manifest(
     previous, record = repository.last_snapshot(connector.identifier), repository.run(run.run_id)
     counters = {
         "preparation": run.folder.read_json("clean/preparation.json"),
+        "profile": run.folder.read_json("clean/profile.json"),
         "changes": run.folder.read_json("changes/changes.json"),
     }
     content: str = manifest.build_manifest(

@@ -197,15 +197,20 @@ def _sid(_item: Property, _found: Format, raw: str) -> str:
 
 
 def _sid_of_bytes(raw: str) -> str:
-    """The text of a binary SID (MS-DTYP 2.4.2.2): revision, count, authority, then the count's little-endian parts."""
-    digits = f"hex(TRY(from_base64({raw})))"
-    count = f"TRY_CAST('0x' || substr({digits}, 3, 2) AS INTEGER)"
-    authority = f"TRY_CAST('0x' || substr({digits}, 5, 12) AS UBIGINT)"
-    part = "concat('0x', " + ", ".join(f"substr({digits}, 17 + 8 * part + {start}, 2)" for start in (6, 4, 2, 0)) + ")"
-    parts = f"list_transform(range({count}), lambda part: '-' || CAST(TRY_CAST({part} AS UBIGINT) AS VARCHAR))"
-    return f"""CASE WHEN starts_with({digits}, '01') AND {count} <= 15 AND length({digits}) = 16 + 8 * {count}
-        THEN 'S-1-' || CASE WHEN {authority} > {MAXIMUM_32_BITS} THEN '0x' || lower(substr({digits}, 5, 12))
-            ELSE CAST({authority} AS VARCHAR) END || array_to_string({parts}, '') END"""
+    """The text of a binary SID (MS-DTYP 2.4.2.2): revision, count, authority, then the count's little-endian parts.
+
+    The list of one binds the digits and the count, so that they are computed once.
+    """
+    reverse = ", ".join(f"substr(digits, 17 + 8 * part + {start}, 2)" for start in (6, 4, 2, 0))
+    part = f"'-' || CAST(CAST(concat('0x', {reverse}) AS UBIGINT) AS VARCHAR)"
+    authority = "CAST('0x' || substr(digits, 5, 12) AS UBIGINT)"
+    text = f"""CASE WHEN starts_with(digits, '01') AND length(digits) >= 16
+            AND ascii(substr(digits, 3, 1)) = {ord("0")}
+            AND length(digits) = 16 + 8 * CAST('0x' || substr(digits, 3, 2) AS INTEGER)
+        THEN 'S-1-' || CASE WHEN substr(digits, 5, 4) <> '0000' THEN '0x' || lower(substr(digits, 5, 12))
+                ELSE CAST({authority} AS VARCHAR) END
+            || array_to_string(list_transform(range((length(digits) - 16) // 8), lambda part: {part}), '') END"""
+    return f"list_transform([hex(TRY(from_base64({raw})))], lambda digits: {text})[1]"
 
 
 def _bit(item: Property, found: Format, raw: str) -> str:

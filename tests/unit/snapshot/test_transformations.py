@@ -194,6 +194,17 @@ def test_of_changes_a_deletion_stays_and_a_row_that_leaves_the_filter_is_deleted
     assert (counts.exported, counts.filtered, counts.rejected) == (7, 0, 1)
 
 
+def test_of_changes_a_merge_that_does_not_say_the_filtered_value_is_kept(tmp_path: Path) -> None:
+    entity_type = TABLE.model_copy(update={"properties": (*TABLE.properties, Property(identifier="w"))})
+    world = world_of(tmp_path, where("v", "Equals", "here"), entity_type=entity_type)
+    world.store(entity_type, ("a", "here", "old"), ("b", "here", "old"))
+    world.export(
+        "t", ("command", "id", "v", "w"), [("merge", "a", None, "new"), ("merge", "b", "", None)], command=True
+    )
+    world.compare("incremental")
+    assert world.commands("T") == [("update", "a")]
+
+
 DAYS = [
     ({"added_days": 1462}, "2020-01-01 00:00:00", "2024-01-02 00:00:00"),
     ({"added_days": -1.5}, "2020-01-02 00:00:00", "2019-12-31 12:00:00"),
