@@ -15,6 +15,7 @@ from typing import Any
 from connectors.contract import Exporter, ExportReport, ExportRequest
 from connectors.errors import ConfigurationError, CookieExpired
 from connectors.sink import CsvSink
+from include.expressions.computed import computed_sources
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
@@ -70,14 +71,26 @@ def export(run: Run, connection: str) -> dict[str, Any]:
 
 
 def _referenced_entity_types(configuration: Configuration, connector: Connector) -> list[EntityType]:
-    """The connector's entity types, then those of other connectors that its associations end in."""
+    """The connector's entity types, then those of others that its associations end in or its expressions read."""
     found = {item.identifier: item for item in connector.entity_types}
     for association in connector.associations:
         for end in (association.end1, association.end2):
             entity_type = configuration.entity_type(end.entity_type)
             if entity_type is not None:
                 found.setdefault(entity_type.identifier, entity_type)
+    for identifier in computed_sources(connector, configuration).entity_types:
+        entity_type = configuration.entity_type(identifier)
+        if entity_type is not None:
+            found.setdefault(identifier, entity_type)
     return list(found.values())
+
+
+def _referenced_associations(configuration: Configuration, connector: Connector) -> list[Association]:
+    """The connector's associations, then those of other connectors that its expressions follow."""
+    read = computed_sources(connector, configuration).associations
+    own = {item.identifier for item in connector.associations}
+    others = (item for item in configuration.associations() if item.identifier in read - own)
+    return [*connector.associations, *others]
 
 
 def prepare(run: Run) -> dict[str, Any]:
@@ -86,9 +99,11 @@ def prepare(run: Run) -> dict[str, Any]:
         return dict(run.folder.read_json("clean/preparation.json"))
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
-    associations: tuple[Association, ...] = connector.associations
     repository.export_base(
-        run.folder.child("base"), connector.identifier, _referenced_entity_types(configuration, connector), associations
+        run.folder.child("base"),
+        connector.identifier,
+        _referenced_entity_types(configuration, connector),
+        _referenced_associations(configuration, connector),
     )
     prepare_tables(connector, configuration, run.folder)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
@@ -121,7 +136,12 @@ def compare(run: Run) -> dict[str, Any]:
     if manifest.published(run.folder):
         return dict(run.folder.read_json("changes/changes.json"))
     configuration, connector = _connector(run)
-    compare_snapshot(connector, configuration, run.folder, run.mode)
+    changes = compare_snapshot(connector, configuration, run.folder, run.mode)
+    for identifier, counters in changes.entity_types.items():
+        if failed := counters.get("not_computed"):
+            logger.warning(
+                "%s: %s values could not be computed; they are empty, and among the rejects", identifier, failed
+            )
     return dict(run.folder.read_json("changes/changes.json"))
 
 
