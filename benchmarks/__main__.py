@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import load, parse
+from benchmarks import load, parse, synchronization
 from benchmarks.report import Report
 
-AREAS = {"load": load.measure, "parse": parse.measure}
+AREAS = {"load": load.measure, "parse": parse.measure, "synchronization": synchronization.measure}
 
 
 def main() -> int:

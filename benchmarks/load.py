@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks import data, process
 from benchmarks.report import Report
+from benchmarks.runs import Place, mebibytes, seconds
 from tests.servers.postgresql import postgresql_server
 
-STEPS = ("prepare", "validate", "compare", "guard", "load")
 COMPARE_LIMIT = 1.3
 DLT_FACTOR = 5
 MEMORY_LIMIT = 1536
@@ -29,9 +29,10 @@ def measure(report: Report) -> None:
         for name in ("first", "second"):
             data.write_raw(folder / name, changed=name == "second")
         databases = {"SQLite": f"sqlite:///{folder}/repository.db", "PostgreSQL": server.create_database("ours")}
-        for database, url in databases.items():
-            _measure_ours(report, folder, database, url)
-        _measure_compare(report, folder, databases)
+        places = {name: Place(folder, name, url) for name, url in databases.items()}
+        for place in places.values():
+            _measure_ours(report, place)
+        _measure_compare(report, places["SQLite"])
         peers = {
             "SQLite": f"sqlite:///{folder}/dlt.db",
             "PostgreSQL": server.create_database("peer").replace("+psycopg", ""),
@@ -40,45 +41,26 @@ def measure(report: Report) -> None:
             _measure_dlt(report, folder, database, url)
 
 
-def _environment(folder: Path, database: str, url: str) -> dict[str, str]:
-    return {
-        "ROLLCALL_CONFIG": str(folder / "configuration"),
-        "ROLLCALL_STORAGE": f"file://{folder}/storage-{database}",
-        "ROLLCALL_REPOSITORY": url,
-    }
-
-
-def _run_folder(folder: Path, database: str, run_id: str) -> Path:
-    return folder / f"storage-{database}" / "Bench" / run_id
-
-
-def _measure_ours(report: Report, folder: Path, database: str, url: str) -> None:
-    environment = _environment(folder, database, url)
+def _measure_ours(report: Report, place: Place) -> None:
     for run_id in ("first", "second"):
-        process.run("benchmarks.ours", "open", run_id, environment=environment)
-        shutil.copytree(folder / run_id / "raw", _run_folder(folder, database, run_id) / "raw")
-        measured = {step: process.run("benchmarks.ours", step, run_id, environment=environment) for step in STEPS}
+        measured = place.synchronize(run_id, place.folder / run_id / "raw")
         for step, taken in measured.items():
-            report.figure(f"{database}: {run_id} load: {step}", taken.seconds, "s")
-        total = sum(taken.seconds for taken in measured.values())
-        report.figure(f"{database}: {run_id} load, prepare to load", total, "s")
-        peak = max(taken.mebibytes for taken in measured.values())
-        report.at_most(f"{database}: {run_id} load, peak memory of a step", peak, "MiB", MEMORY_LIMIT)
+            report.figure(f"{place.database}: {run_id} load: {step}", taken.seconds, "s")
+        report.figure(f"{place.database}: {run_id} load, prepare to load", seconds(measured), "s")
+        name = f"{place.database}: {run_id} load, peak memory of a step"
+        report.at_most(name, mebibytes(measured), "MiB", MEMORY_LIMIT)
 
 
-def _measure_compare(report: Report, folder: Path, databases: dict[str, str]) -> None:
+def _measure_compare(report: Report, place: Place) -> None:
     """Our compare step and the bare comparison on the same two files, in turn; medians."""
-    database = "SQLite"
-    environment = _environment(folder, database, databases[database])
-    run = _run_folder(folder, database, "second")
+    environment, run, again = place.environment, place.run_folder("second"), place.run_folder("again")
     before, after = run / "base" / "Bench_Person.parquet", run / "clean" / "Bench_Person.parquet"
-    again = _run_folder(folder, database, "again")
     for part in ("base", "clean", "raw"):
         shutil.copytree(run / part, again / part)
     ours, bare = [], []
     for _ in range(TRIES):
         ours.append(process.run("benchmarks.ours", "compare", "again", environment=environment).seconds)
-        arguments = (str(before), str(after), str(folder / "raw.parquet"))
+        arguments = (str(before), str(after), str(place.folder / "raw.parquet"))
         bare.append(process.run("benchmarks.raw_duckdb", *arguments, environment=environment).seconds)
     report.ratio_at_most(
         f"compare, median of {TRIES}, against bare DuckDB",

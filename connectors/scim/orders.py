@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from connectors.contract import ChangeType, ConnectionContext, Order
 from connectors.errors import ConfigurationError, InvalidValue
+from connectors.formats import system_text
 from connectors.scim.columns import Column, resolve
 from connectors.scim.discovery import Resource, Service
 from connectors.scim.payload import checked
@@ -39,6 +40,8 @@ class TableMapping(BaseModel):
     Table: str
     PrimaryKey: str
     Columns: dict[str, str]
+    Types: dict[str, str] = {}
+    Formats: dict[str, str] = {}
     Links: dict[str, LinkMapping] = {}
 
 
@@ -130,7 +133,8 @@ def read_order(order: Order, context: ConnectionContext, service: Service) -> Wr
         if isinstance(value, Mapping):
             raise InvalidValue(f"property '{name}' is a link, which SCIM holds as '{name}{ADD}' and '{name}{REMOVE}'")
         column = resolve(column_name, resource.schema, multivalued=column_name.casefold() in multivalued)
-        changes[column] = value
+        spelling = mapping.Formats.get(name)
+        changes[column] = value if spelling is None else system_text(mapping.Types.get(name, "string"), spelling, value)
     return Write(
         change_type=order.change_type,
         resource=resource,

@@ -71,6 +71,7 @@ def synchronize(
     connector: ConnectorArgument,
     *,
     mode: Annotated[RunMode, typer.Option(help="what to read")] = RunMode.complete,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole path, write nothing")] = False,
     approve: Approve = False,
     no_deletions: KeepDeletions = False,
     reject: Reject = False,
@@ -79,9 +80,10 @@ def synchronize(
     """Synchronize a connector into the repository, in this process."""
     from include.command.runs import run_synchronization
 
-    tables.print_synchronization(
-        run_synchronization(connector, mode.value, _answer(approve, no_deletions, reject), reason)
-    )
+    answer = _answer(approve, no_deletions, reject)
+    if dry_run and answer:
+        fail("--dry-run writes nothing, so there is nothing to approve or reject")
+    tables.print_synchronization(run_synchronization(connector, mode.value, answer, reason, dry_run=dry_run))
 
 
 @application.command()
@@ -114,6 +116,13 @@ def show_changes(
     tables.print_changes(connector, run, limit)
 
 
+@show.command("limits")
+@stop_on_error
+def show_limits(connector: ConnectorArgument, run: RunOption = None) -> None:
+    """Every limit that a run was held against, with its value and what was found; what blocks first."""
+    tables.print_limits(connector, run)
+
+
 @show.command("rejects")
 @stop_on_error
 def show_rejects(
@@ -121,6 +130,26 @@ def show_rejects(
 ) -> None:
     """The rows that a run set aside, with the reason."""
     tables.print_rejects(connector, run, limit)
+
+
+@show.command("waiting")
+@stop_on_error
+def show_waiting(
+    connector: Annotated[str | None, typer.Argument()] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """The links that wait for an end that is not there yet, the oldest first."""
+    tables.print_waiting(connector, limit)
+
+
+@show.command("missing")
+@stop_on_error
+def show_missing(
+    connector: Annotated[str | None, typer.Argument()] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """The resources that extracts lack and that are kept for now, the oldest first."""
+    tables.print_missing(connector, limit)
 
 
 @show.command("orders")
@@ -143,15 +172,15 @@ def history(entity_type: Annotated[str, typer.Argument(metavar="ENTITY")], key: 
 @stop_on_error
 def as_of(
     time: Annotated[str, typer.Argument(metavar="TIME", help="ISO 8601; UTC where no offset is given")],
-    entity_type: Annotated[str, typer.Argument(metavar="ENTITY")],
+    identifier: Annotated[str, typer.Argument(metavar="NAME", help="an entity type or an association")],
     limit: Annotated[int, typer.Option(min=1)] = 50,
 ) -> None:
-    """An entity type as it was at an instant."""
+    """An entity type, or the links of an association, as they were at an instant."""
     try:
         instant = datetime.fromisoformat(time)
     except ValueError:
         fail(f"'{time}' is not an ISO 8601 instant such as 2026-11-23T08:00:00+01:00")
-    tables.print_as_of(entity_type, instant, limit)
+    tables.print_as_of(identifier, instant, limit)
 
 
 @application.command()
@@ -169,6 +198,39 @@ def close(run: Annotated[str, typer.Argument(metavar="RUN", help="run id")], rea
 def audit() -> None:
     """Prove the audit trail: every record's hash, and the chain."""
     tables.print_audit()
+
+
+@application.command()
+@stop_on_error
+def diff(
+    connector: ConnectorArgument,
+    identifier: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="one entity type or association; all by default")
+    ] = None,
+    *,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="a run id or an instant (ISO 8601)")],
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="the same; the newest snapshot by default")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="changed rows to show")] = 50,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="write every changed value")] = None,
+) -> None:
+    """What lies between two snapshots of a connector: those published last by two instants."""
+    from include.command.differences import print_difference
+
+    print_difference(connector, start, end, identifier, limit=limit, csv=csv)
+
+
+@application.command()
+@stop_on_error
+def verify(
+    connector: Annotated[str | None, typer.Argument(metavar="CONNECTOR", help="all connectors by default")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="only the snapshot of this run")] = None,
+) -> None:
+    """Prove every published snapshot, file by file, and the audit trail."""
+    from include.command.proofs import print_verification, run_verification
+
+    print_verification(run_verification(connector, run))
 
 
 @application.command()

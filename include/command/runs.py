@@ -32,19 +32,23 @@ def _bar() -> Progress:
     return Progress(*columns, console=errors, transient=True)
 
 
-def _open(connector: str, purpose: Purpose, mode: Mode = "complete") -> Run:
-    run_id = command_run_id(connector, purpose)
+def _open(
+    connector: str, purpose: Purpose, mode: Mode = "complete", *, dry_run: bool = False, answered: bool = False
+) -> Run:
+    run_id = command_run_id(connector, purpose, dry_run=dry_run)
     try:
         if purpose == "provision":
             return provision.open_run(connector, run_id)
-        return open_run(connector, run_id, purpose, mode)
+        return open_run(connector, run_id, purpose, mode, dry_run=dry_run, answered=answered)
     except SkipRun as reason:
         fail(str(reason))
 
 
-def run_synchronization(connector: str, mode: Mode, answer: str | None, reason: str) -> tuple[Run, dict[str, Any]]:
-    """Synchronize; the run and its result (``state``: loaded, rejected or blocked)."""
-    run = _open(connector, "synchronize", mode)
+def run_synchronization(
+    connector: str, mode: Mode, answer: str | None, reason: str, *, dry_run: bool = False
+) -> tuple[Run, dict[str, Any]]:
+    """Synchronize; the run and its result (``state``: loaded, rejected, blocked or dry run)."""
+    run = _open(connector, "synchronize", mode, dry_run=dry_run, answered=answer is not None)
     with _closing(run), _bar() as progress:
         connections = exporting_connections(find_connector(load_project(), connector))
         steps: list[tuple[str, Callable[[], Any]]] = [
@@ -63,7 +67,7 @@ def run_synchronization(connector: str, mode: Mode, answer: str | None, reason: 
         progress.update(task, description=f"{connector}: guard")
         verdict = synchronize.guard(run)
         progress.advance(task)
-        if verdict["blocked"] and answer is None:
+        if verdict["blocked"] and answer is None and not dry_run:
             return run, {"state": "blocked", "verdict": verdict}
         progress.update(task, description=f"{connector}: load")
         decision = command_decision(answer, reason) if verdict["blocked"] and answer else None

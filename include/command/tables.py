@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 
 from connectors.contract import CheckResult
 from include.command.console import console, fail
+from include.difference.limit_table import COLUMNS, FIGURES, limit_rows
+from include.difference.thresholds import LimitLine, Verdict
 from include.model.configuration import Configuration
 from include.model.environment import storage_url
 from include.orchestration.project import find_connector, load_project, open_repository
@@ -20,11 +22,13 @@ LAST_YEAR = 9999
 STATE_COLOURS = {"loaded": "green", "done": "green", "blocked": "yellow", "rejected": "yellow", "failed": "red"}
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
-    """Print one table; how many rows it had."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Collection[str] = ()
+) -> int:
+    """Print one table, the columns named in ``right`` read from the right; how many rows it had."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", justify="right" if column in right else "left")
     count = 0
     for row in rows:
         table.add_row(*("" if value is None else _plain(value) for value in row))
@@ -80,12 +84,11 @@ def print_checks(verdicts: Mapping[str, Sequence[CheckResult]]) -> bool:
 
 def print_verdict(verdict: Mapping[str, Any]) -> None:
     """The limits that were exceeded."""
-    rows = [
-        (line["limit"], f"{line['level']} {line['name']}", line["value"], line["found"], line["note"])
-        for line in verdict["lines"]
-        if line["exceeded"]
-    ]
-    print_table("limits exceeded", ("limit", "of", "value", "found", ""), rows)
+    _print_limits("limits exceeded", [line for line in Verdict.from_json(verdict).lines if line.exceeded])
+
+
+def _print_limits(title: str, lines: Sequence[LimitLine]) -> None:
+    print_table(title, COLUMNS, [row.cells for row in limit_rows(lines)], right=FIGURES)
 
 
 def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
@@ -102,16 +105,30 @@ def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
                 (
                     table,
                     prepared.get("exported"),
+                    prepared.get("filtered", ""),
                     aside,
                     counters["inserted"],
                     counters.get("updated", ""),
                     counters["deleted"],
                     counters["withheld"],
+                    counters.get("missing", ""),
+                    counters.get("waiting", ""),
                 )
             )
     print_table(
         f"{run.connector}: run {run.run_id}, mode {run.mode}",
-        ("table", "exported", "set aside", "inserted", "updated", "deleted", "withheld"),
+        (
+            "table",
+            "exported",
+            "filtered",
+            "set aside",
+            "inserted",
+            "updated",
+            "deleted",
+            "withheld",
+            "missing",
+            "waiting",
+        ),
         rows,
     )
     if result["verdict"]["blocked"]:
@@ -121,6 +138,15 @@ def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
             f"{run.connector}: blocked, nothing was written; look with 'rollcall show changes {run.connector}', "
             "then run again with --approve or --reject"
         )
+    if run.reason:
+        console.print(f"{run.connector}: asked for {run.requested_mode}, ran {run.mode}: {run.reason}")
+    if run.dry_run:
+        console.print(
+            f"{run.connector}: a dry run, nothing was written; look with "
+            f"'rollcall show changes {run.connector} --run {run.run_id}'",
+            soft_wrap=True,
+        )
+        return
     console.print(f"{run.connector}: {_state(result['state'])}")
 
 
@@ -158,6 +184,19 @@ def _folder_of(connector: str, run_id: str | None, purpose: str) -> tuple[str, A
     return run_id, run_folder(storage_url(), connector, run_id)
 
 
+def print_limits(connector: str, run_id: str | None) -> None:
+    """Every limit that a run was held against; by default, the last run that came so far."""
+    from include.orchestration.verdicts import find_verdict
+
+    runs = [run_id] if run_id else [item.run_id for item in open_repository(load_project()).runs(connector, 200)]
+    for found in runs:
+        verdict = find_verdict(run_folder(storage_url(), connector, found))
+        if verdict is not None:
+            _print_limits(f"limits of {found}", verdict.lines)
+            return
+    fail(f"{connector}: {f'run {run_id} did not come' if run_id else 'no run came yet'} to its limits")
+
+
 def print_changes(connector: str, run_id: str | None, limit: int) -> None:
     """What a run changes in the repository."""
     from include.snapshot.show import list_changes
@@ -180,6 +219,42 @@ def print_rejects(connector: str, run_id: str | None, limit: int) -> None:
     rejects = list_rejects(folder, limit, keys)
     rows = [(item.table, item.line, item.key, item.column, item.value, item.reason) for item in rejects]
     print_table(f"set aside by {run_id}", ("table", "line", "key", "column", "value", "reason"), rows)
+
+
+def print_waiting(connector: str | None, limit: int) -> None:
+    """The links that wait, with their age."""
+    configuration = load_project()
+    if connector is not None:
+        find_connector(configuration, connector)
+    columns = ("connector", "association", "value1", "value2", "reason", "since")
+    rows = [
+        (*(row[column] for column in columns), _age(row["since"]), row["run_id"])
+        for row in open_repository(configuration).waiting_links(connector, limit)
+    ]
+    print_table(
+        "links that wait", ("connector", "association", "end 1", "end 2", "reason", "since (UTC)", "age", "run"), rows
+    )
+
+
+def print_missing(connector: str | None, limit: int) -> None:
+    """The resources that are missing and kept, with how many runs have lacked them and how many keep them."""
+    configuration = load_project()
+    if connector is not None:
+        find_connector(configuration, connector)
+    rows = []
+    for row in open_repository(configuration).missing_resources(connector, limit):
+        entity_type = configuration.entity_type(row["entity_type"])
+        keeps = entity_type.on_missing.keep_runs if entity_type else 0
+        shown = (row["connector"], row["entity_type"], row["key"], row["since"], _age(row["since"]), row["run_id"])
+        rows.append((*shown, f"{row['runs']} of {keeps}"))
+    columns = ("connector", "entity type", "key", "since (UTC)", "age", "missing since run", "runs")
+    print_table("resources that are missing", columns, rows)
+
+
+def _age(since: datetime) -> str:
+    """How long ago, in days and hours."""
+    hours = int((datetime.now(UTC).replace(tzinfo=None) - since).total_seconds() // 3600)
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def print_orders(connector: str, run_id: str | None, limit: int) -> None:
@@ -248,13 +323,25 @@ def _end(instant: datetime) -> datetime | str:
     return "now" if instant.year == LAST_YEAR else instant
 
 
-def print_as_of(entity_type: str, instant: datetime, limit: int) -> None:
-    """An entity type at an instant."""
-    rows = open_repository(load_project()).as_of(entity_type, instant, limit=limit)
+def print_as_of(identifier: str, instant: datetime, limit: int) -> None:
+    """An entity type, or the links of an association with the keys of their ends, at an instant."""
+    configuration = load_project()
+    repository = open_repository(configuration)
+    if any(item.identifier == identifier for item in configuration.associations()):
+        rows = repository.link_keys_as_of(identifier, instant, limit=limit)
+    else:
+        rows = repository.as_of(identifier, instant, limit=limit)
     columns = list(rows[0]) if rows else ["key"]
+    purged = repository.purged_before(identifier)
+    if purged is not None and _aware(instant) < purged:
+        console.print(f"[yellow]{identifier}: history that ended before {purged.isoformat()} was purged[/yellow]")
     print_table(
-        f"{entity_type} as of {instant.isoformat()}", columns, [[row[column] for column in columns] for row in rows]
+        f"{identifier} as of {instant.isoformat()}", columns, [[row[column] for column in columns] for row in rows]
     )
+
+
+def _aware(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def print_audit() -> None:

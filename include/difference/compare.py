@@ -45,7 +45,6 @@ class _Comparison:
     after: str
     keys: tuple[tuple[str, str], ...]
     columns: tuple[str, ...] = ()
-    carry: tuple[str, ...] = ()
 
     @property
     def present(self) -> str:
@@ -78,29 +77,26 @@ def compare(
     output: str,
     deletions: bool = True,
     protected: str | None = None,
-    carry: Sequence[str] = ("resource_id",),
 ) -> Counts:
     """Write the changes that turn ``before`` into ``after`` to a Parquet file, sorted by key.
 
-    The file holds ``command`` (insert, update or delete), ``key`` (the key as text), the ``carry``
-    columns of ``before`` (NULL for an insert), ``changed_columns`` (of an update; else empty), and ``old``
-    and ``new`` as structs of ``columns`` (NULL where there is no such row).
+    The file holds ``command`` (insert, update or delete), ``key`` (the key as text), ``changed_columns`` (of
+    an update; else empty), and ``old`` and ``new`` as structs of ``columns`` (NULL where there is no such row).
 
     Args:
         connection: an engine that reads both relations and writes the output.
-        before: a SQL relation, e.g. ``read_parquet('...')``, with ``key``, ``columns`` and ``carry``.
-        after: a SQL relation with ``key`` and ``columns``.
+        before: a SQL relation, e.g. ``read_parquet('...')``, with ``key`` and ``columns``.
+        after: a SQL relation of the same.
         key: the column that identifies a row on both sides.
         columns: the columns to compare, the key among them where it is a property.
         output: path of the Parquet file.
         deletions: false withholds every deletion.
         protected: a SQL relation with a column ``key``: these keys are never deleted.
-        carry: columns of ``before`` to hand on.
 
     Raises:
         DifferenceError: a key is NULL or stands twice on one side, or a column is missing.
     """
-    comparison = _Comparison(before, after, ((key, "key"),), tuple(columns), tuple(carry))
+    comparison = _Comparison(before, after, ((key, "key"),), tuple(columns))
     return _write(connection, comparison, output, deletions=deletions, protected=protected)
 
 
@@ -136,8 +132,11 @@ def _write(
     import duckdb
 
     try:
-        stored, arriving = _count(connection, comparison)
-        query = _changes(comparison, deletions=deletions, protected=protected)
+        stored, arriving, in_order = _count(connection, comparison)
+        if stored:
+            query = _changes(comparison, deletions=deletions, protected=protected)
+        else:
+            query = _insertions(comparison, in_order=in_order)
         connection.execute(f"COPY ({query}) TO {literal(output)} (FORMAT parquet)")
         written = dict(
             connection.execute(
@@ -161,8 +160,11 @@ def _write(
     )
 
 
-def _count(connection: duckdb.DuckDBPyConnection, comparison: _Comparison) -> tuple[int, int]:
-    """Rows before and after; a key that is NULL or stands twice is an error, never a cross product."""
+def _count(connection: duckdb.DuckDBPyConnection, comparison: _Comparison) -> tuple[int, int, bool]:
+    """Rows before and after, and whether those after come in order of their keys.
+
+    A key that is NULL or stands twice is an error, never a cross product.
+    """
     sides = (("before", comparison.before), ("after", comparison.after))
     counted = dict[str, tuple[int, int]]()
     # One statement, so that both sides are read at the same time.
@@ -174,7 +176,8 @@ def _count(connection: duckdb.DuckDBPyConnection, comparison: _Comparison) -> tu
         total, ascending = counted[side]
         if total == 1 or ascending < total - 1:
             _refuse_bad_keys(connection, comparison, side, relation)
-    return counted["before"][0], counted["after"][0]
+    arriving, ascending = counted["after"]
+    return counted["before"][0], arriving, ascending >= arriving - 1
 
 
 def _ascent(comparison: _Comparison, side: str, relation: str) -> str:
@@ -232,7 +235,6 @@ def _changes(comparison: _Comparison, *, deletions: bool, protected: str | None)
             f"coalesce({comparison.text('b', column)}, {comparison.text('a', column)}) AS {name(label)}"
             for column, label in comparison.keys
         ),
-        *(f"b.{name(column)} AS {name(column)}" for column in comparison.carry),
     ]
     if comparison.columns:
         fields += [
@@ -246,6 +248,19 @@ def _changes(comparison: _Comparison, *, deletions: bool, protected: str | None)
         WHERE {" AND ".join(conditions)}
         ORDER BY {", ".join(name(label) for _, label in comparison.keys)}
     """
+
+
+def _insertions(comparison: _Comparison, *, in_order: bool) -> str:
+    """The query of the changes where nothing is stored: no join, and no hash table of all that arrives."""
+    fields = [
+        "'insert' AS command",
+        *(f"{comparison.text('a', column)} AS {name(label)}" for column, label in comparison.keys),
+    ]
+    if comparison.columns:
+        new = _struct("a", "false", "new", comparison.columns)
+        fields += [_changed_columns((), (), "true"), _struct("a", "true", "old", comparison.columns), new]
+    order = "" if in_order else f"ORDER BY {', '.join(name(label) for _, label in comparison.keys)}"
+    return f"SELECT {', '.join(fields)} FROM {comparison.after} a {order}"
 
 
 def _changed_columns(columns: Sequence[str], differs: Sequence[str], alone: str) -> str:

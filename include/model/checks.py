@@ -15,9 +15,11 @@ from include.model.configuration import (
     Property,
 )
 from include.model.connector_file import Finding
+from include.model.formats import format_mistake, mask_mistake
 from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
+from include.model.transformations import transformation_mistakes
 
 OWN_COLUMNS = frozenset({"resource_id", "valid_from", "valid_to", "load_id", "command"})
 """Columns that every table of the repository, or of a run, has beside the properties."""
@@ -38,12 +40,13 @@ def connector_mistakes(connector: Connector) -> Iterator[Finding]:
     """Everything that can be told from one connector alone."""
     yield from _schedule_mistakes(connector)
     yield from _threshold_mistakes(connector)
+    yield from transformation_mistakes(connector)
     for index, entity_type in enumerate(connector.entity_types):
         path: FieldPath = ("entity_types", index)
         yield from _table_mistakes(entity_type.connection_table, connector.connections, path)
         yield from _key_mistakes(entity_type, (*path, "properties"))
         for position, item in enumerate(entity_type.properties):
-            yield from _property_mistakes(item, (*path, "properties", position))
+            yield from _property_mistakes(item, entity_type.properties, (*path, "properties", position))
     for index, association in enumerate(connector.associations):
         yield from _table_mistakes(association.connection_table, connector.connections, ("associations", index))
 
@@ -98,13 +101,17 @@ def _key_mistakes(entity_type: EntityType, path: FieldPath) -> Iterator[Finding]
         yield (*path, index, "unique_key"), f"too many unique keys: at most {MAXIMUM_UNIQUE_KEYS} are allowed"
 
 
-def _property_mistakes(item: Property, path: FieldPath) -> Iterator[Finding]:
+def _property_mistakes(item: Property, properties: tuple[Property, ...], path: FieldPath) -> Iterator[Finding]:
     if item.identifier.casefold() in OWN_COLUMNS:
         yield (*path, "identifier"), f"'{item.identifier}' is a column of the repository: choose another name"
+    if item.primary_key and item.history_precision:
+        yield (*path, "history_precision"), "a primary key never changes: leave history_precision out"
     if item.expression is not None:
         yield from _computed_mistakes(item, path)
-    elif item.format is not None:
-        yield from _format_mistakes(item, path)
+    elif item.format is not None and (
+        mistake := format_mistake(item.type, item.format) or mask_mistake(item, properties)
+    ):
+        yield (*path, "format"), mistake
 
 
 def _computed_mistakes(item: Property, path: FieldPath) -> Iterator[Finding]:
@@ -112,13 +119,6 @@ def _computed_mistakes(item: Property, path: FieldPath) -> Iterator[Finding]:
     for field, why in _OF_A_COLUMN.items():
         if getattr(item, field) != Property.model_fields[field].default:
             yield (*path, field), f"'{item.identifier}' has an expression: {why}"
-
-
-def _format_mistakes(item: Property, path: FieldPath) -> Iterator[Finding]:
-    if item.type != "datetime":
-        yield (*path, "format"), f"type {item.type} takes no format: only datetime does"
-    elif "%" not in (item.format or ""):
-        yield (*path, "format"), "not a strptime pattern: write it like %Y-%m-%d %H:%M:%S"
 
 
 def _threshold_mistakes(connector: Connector) -> Iterator[Finding]:

@@ -10,9 +10,13 @@ Attribute docstrings are what editors show beside a field (``include.model.schem
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from include.model.formats import with_mask_columns
 
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 CONNECTION_IDENTIFIER = r"^[A-Za-z][A-Za-z0-9.\-]*$"
@@ -61,6 +65,8 @@ class ResourceThresholds(Model):
     max_percentage_deleted_lines: Percent = 0
     max_percentage_inserted_lines: Percent = 0
     max_percentage_updated_lines: Percent = 0
+    percentage_floor: Count = 2
+    """A percentage blocks only when more lines than this change, too; 0 switches the floor off."""
 
 
 class LinkThresholds(Model):
@@ -70,6 +76,29 @@ class LinkThresholds(Model):
     maximum_inserted_lines: Count = 0
     max_percentage_deleted_lines: Percent = 0
     max_percentage_inserted_lines: Percent = 0
+    percentage_floor: Count = 2
+    """A percentage blocks only when more lines than this change, too; 0 switches the floor off."""
+
+
+class Gates(Model):
+    """How far a table may differ from the last run that was loaded; 0 switches a gate off (engine.md 7 item 3).
+
+    Known before the comparison; what exceeds a gate blocks the run as a threshold does. Of a table of changes, only
+    unparsable values are looked at.
+    """
+
+    max_percentage_fewer_rows: Percent = 30
+    """Rows that are gone, in percent of the rows of the last run."""
+    max_percentage_more_rows: Percent = 0
+    """Rows that came, in percent of the rows of the last run; off, because a system that is provisioned grows."""
+    max_points_more_empty_values: Percent = 20
+    """Rise of the share of empty values of one column, in percentage points."""
+    max_points_more_unparsable_values: Percent = 5
+    """Rise of the share of values of one column that are no value of its type, in percentage points."""
+    max_points_swapped_columns: Percent = 30
+    """By how much two columns may resemble each other's last values more than their own, in percentage points."""
+    percentage_floor: Count = 2
+    """A gate blocks only when more rows than this are concerned, too; 0 switches the floor off."""
 
 
 class ConnectorThresholds(Model):
@@ -85,6 +114,8 @@ class ConnectorThresholds(Model):
     maximum_link_inserted_lines: Count = 1000
     max_link_percentage_deleted_lines: Percent = 5
     max_link_percentage_inserted_lines: Percent = 5
+    percentage_floor: Count = 2
+    """A percentage blocks only when more lines than this change, too; 0 switches the floor off."""
 
 
 class Schedules(Model):
@@ -94,6 +125,81 @@ class Schedules(Model):
     """Cron expression of five fields, in UTC, or a preset such as @daily."""
     incremental: str | None = None
     """Cron expression of five fields, in UTC, or a preset such as @hourly."""
+
+
+class ConcatColumns(Model):
+    """Joins up to five columns of a raw table into one, e.g. into a key (engine.md 1.3)."""
+
+    type: Literal["ConcatColumns"]
+    table: ConnectionTable
+    """<connection>, or <connection>_<suffix>; the case counts."""
+    column: Text
+    """What it becomes: a new column, or one that is there already."""
+    input_column: Text
+    input_column2: Text | None = None
+    input_column3: Text | None = None
+    input_column4: Text | None = None
+    input_column5: Text | None = None
+    concat_separator: str = ""
+    """What stands between the values."""
+    remove_empty: bool = False
+    """Leave empty values out. Where all of them are empty, so is the result."""
+    remove_duplicates: bool = False
+    """Of equal values that follow each other, keep one."""
+    sort_values: bool = False
+    """Sort the values at last, without regard to case."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that are read, in order."""
+        more = (self.input_column2, self.input_column3, self.input_column4, self.input_column5)
+        return (self.input_column, *(column for column in more if column is not None))
+
+
+class TransformDate(Model):
+    """Adds days to the dates of a column of a raw table that lie in some years (engine.md 1.3)."""
+
+    type: Literal["TransformDate"]
+    table: ConnectionTable
+    """<connection>, or <connection>_<suffix>; the case counts."""
+    column: Text
+    """What it becomes: a new column, or one that is there already."""
+    input_column: Text | None = None
+    """The dates; the column itself when left out."""
+    added_days: Annotated[float, Field(strict=True, ge=-3_652_059, le=3_652_059)]
+    """May be negative, or a fraction."""
+    min_year: Annotated[int, Field(ge=1, le=9999, strict=True)] = 1
+    """Earlier dates stay as they are."""
+    max_year: Annotated[int, Field(ge=1, le=9999, strict=True)] = 9999
+    """Later dates stay as they are."""
+    date_pattern: Text
+    """A strptime pattern such as %d/%m/%Y, in which the dates are read and written."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The column that is read."""
+        return (self.input_column or self.column,)
+
+
+class WhereValue(Model):
+    """Keeps the rows of a raw table whose value is as asked; the others count as absent (engine.md 1.3)."""
+
+    type: Literal["WhereValue"]
+    table: ConnectionTable
+    """<connection>, or <connection>_<suffix>; the case counts."""
+    column: Text
+    where_operator: Literal["Equals", "NotEquals", "Contains", "NotContains", "StartsWith", "EndsWith", "Regex"]
+    """A missing value is compared as the empty text. Regex finds its pattern anywhere in the value."""
+    where_value: str
+    """The case counts."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The column that is read."""
+        return (self.column,)
+
+
+Transformation = Annotated[ConcatColumns | TransformDate | WhereValue, Field(discriminator="type")]
 
 
 class Connection(Model):
@@ -107,6 +213,8 @@ class Connection(Model):
     """The Airflow Connection that holds address and credentials."""
     settings: dict[str, Any] = {}
     """What the package needs beyond address and credentials; a secret never stands here."""
+    transformations: tuple[Transformation, ...] = ()
+    """Of file exports: what is done to the raw tables before they are prepared, in this order."""
 
 
 class Expectation(Model):
@@ -130,7 +238,9 @@ class Property(Model):
     expression: Text | None = None
     """Computes the value from other properties and links to one, such as manager.mail; it then has no column."""
     format: Text | None = None
-    """For datetime only: a strptime pattern such as %d/%m/%Y; ISO 8601 when left out."""
+    """How the managed system spells the value: for datetime a strptime pattern such as %d/%m/%Y (ISO 8601 when left
+    out), or a named format: Bool, Byte, Int16, Int32, Int64, Double, Guid, Guid:big_endian, Bytes, Binary, DateTime,
+    Date, 1601Date, RDN, SID, Concat:<separator>, Bit:<property>:<bit>, MultivaluedText."""
     primary_key: bool = False
     """The mapping key: exactly one per entity type, unique and immutable in the source."""
     unique_key: bool = False
@@ -139,6 +249,9 @@ class Property(Model):
     """In characters; a longer value is rejected."""
     allowed_values: tuple[str, ...] | None = None
     """Any other value is rejected."""
+    history_precision: Annotated[int, Field(ge=0, le=52_596_000, strict=True)] = 0
+    """Minutes. For a value that changes all the time, such as a last logon: while only such values change, at most one
+    version is kept per so many minutes, and later values are written over it. 0 keeps every value."""
     severity: Severity = "warning"
     """What a value that breaks these rules is: a warning, or critical for the whole run."""
 
@@ -146,6 +259,13 @@ class Property(Model):
     def source_column(self) -> str:
         """The column of the connection table; a computed property has none."""
         return self.column or self.identifier
+
+
+class OnMissing(Model):
+    """What becomes of a stored row that a complete extract lacks (engine.md 7, item 5)."""
+
+    keep_runs: Count = 0
+    """How many runs in a row may lack it before the next one deletes it; 0 deletes at once."""
 
 
 class EntityType(Model):
@@ -156,8 +276,16 @@ class EntityType(Model):
     connection_table: ConnectionTable
     """<connection>, or <connection>_<suffix>."""
     properties: Annotated[tuple[Property, ...], Field(min_length=1)]
+    on_missing: OnMissing = OnMissing()
+    """A row that an extract lacks: deleted at once, or kept for some runs first. A delete command always deletes."""
     thresholds: ResourceThresholds = ResourceThresholds()
+    gates: Gates = Gates()
     expectations: tuple[Expectation, ...] = ()
+
+    @field_validator("properties")
+    @classmethod
+    def _read_flags_from_their_mask(cls, properties: tuple[Property, ...]) -> tuple[Property, ...]:
+        return with_mask_columns(properties)
 
     @property
     def mapped_properties(self) -> tuple[Property, ...]:
@@ -257,6 +385,8 @@ class ProvisioningThresholds(Model):
     maximum_insert_percent: Percent = 30
     maximum_update_percent: Percent = 30
     maximum_delete_percent: Percent = 30
+    percentage_floor: Count = 0
+    """A percentage blocks only when there are more orders than this, too; 0 switches the floor off."""
 
 
 class ResourceType(Model):
@@ -306,6 +436,17 @@ class Connector(Model):
     entity_types: tuple[EntityType, ...] = ()
     associations: tuple[Association, ...] = ()
     resource_types: tuple[ResourceType, ...] = ()
+
+    @property
+    def mapping_version(self) -> str:
+        """SHA-256 over what decides how the system's data becomes rows and links; names and limits do not."""
+        aside = {"display_name": True, "thresholds": True, "gates": True, "expectations": True}
+        mapping = self.model_dump(
+            mode="json",
+            include={"connections", "entity_types", "associations"},
+            exclude={"entity_types": {"__all__": aside}, "associations": {"__all__": {"thresholds": True}}},
+        )
+        return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()
 
     def connection(self, identifier: str) -> Connection:
         """The connection of that identifier.

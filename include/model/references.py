@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from include.model.catalogue import Catalogue, has_unreadable_names
 from include.model.configuration import AssociationEnd, Connector, EntityType, ResourceType
 from include.model.connector_file import ConnectorFile, Finding
+from include.model.formats import mask_of
 from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
@@ -128,6 +129,11 @@ def _scalar_mistakes(
             yield place, f"'{rule.property}' of {target.identifier} is computed: the managed system has no such value"
         elif first != index:
             yield place, f"a second rule for '{rule.property}': scalar_rules[{first}] feeds it already"
+    for index, rule in enumerate(resource_type.scalar_rules):
+        mask = mask_of(target.find(rule.property))
+        if mask is not None and mask in seen:
+            message = f"'{rule.property}' is a flag of '{mask}', which a rule writes too: write the mask or its flags"
+            yield (*path, "scalar_rules", index, "property"), message
 
 
 def _navigation_mistakes(

@@ -9,6 +9,7 @@ from connectors.errors import ConfigurationError
 from connectors.registry import build, settings_model
 from include.model.configuration import Connection, Connector
 from include.model.environment import project_root
+from include.model.transformations import source_columns, transformations_of
 
 
 def endpoint(connection_id: str | None) -> Endpoint:
@@ -40,16 +41,21 @@ def endpoint(connection_id: str | None) -> Endpoint:
 
 
 def table_requests(connector: Connector, connection: Connection) -> tuple[TableRequest, ...]:
-    """The connection tables that the connector's mappings read, each with the columns they need."""
-    columns: dict[str, dict[str, None]] = {}
+    """The connection tables that the connector's mappings read, each with the columns they need.
+
+    A column that a transformation makes stands for the columns that it is made of.
+    """
+    columns: dict[str, dict[str, str]] = {}
     for entity_type in connector.entity_types:
         wanted = columns.setdefault(entity_type.connection_table, {})
-        wanted.update(dict.fromkeys(item.source_column for item in entity_type.mapped_properties))
+        wanted.update(
+            dict.fromkeys((item.source_column for item in entity_type.mapped_properties), entity_type.identifier)
+        )
     for association in connector.associations:
         wanted = columns.setdefault(association.connection_table, {})
-        wanted.update(dict.fromkeys((association.end1.column, association.end2.column)))
+        wanted.update(dict.fromkeys((association.end1.column, association.end2.column), association.identifier))
     return tuple(
-        TableRequest(table, tuple(ColumnRequest(column) for column in wanted))
+        TableRequest(table, tuple(map(ColumnRequest, source_columns(transformations_of(connector, table), wanted))))
         for table, wanted in columns.items()
         if connection_of_table(connector, table).identifier == connection.identifier
     )

@@ -72,8 +72,12 @@ def find_connector(configuration: Configuration, identifier: str) -> Connector:
     raise UnknownConnector(f"no connector '{identifier}' in {configuration.folder}; there are: {known}")
 
 
-def open_repository(configuration: Configuration) -> Repository:
-    """The identity repository of ``ROLLCALL_REPOSITORY``, with tables for this configuration."""
+def open_repository(configuration: Configuration, *, migrate: bool = True) -> Repository:
+    """The identity repository of ``ROLLCALL_REPOSITORY``, with tables for this configuration.
+
+    Without ``migrate`` nothing is written, and tables or columns that are not there yet hold nothing.
+    """
     repository = Repository(repository_url(), configuration)
-    repository.migrate(configuration)
+    if migrate:
+        repository.migrate(configuration)
     return repository

@@ -22,6 +22,7 @@ from include.orchestration.decisions import REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, SkipRun, StepFailed
 from include.orchestration.synchronize import record_rejection
+from include.orchestration.verdicts import log_limits
 from include.policy.evaluate import evaluate as evaluate_policy
 from include.provisioning.dispatch import fulfil_batch
 from include.provisioning.orders import generate_orders as write_orders
@@ -31,12 +32,12 @@ from include.provisioning.results import collect_results
 from include.provisioning.transmission import transmit as write_transmission
 from include.repository.repository import LoadRequest, LoadResult, Repository
 from include.repository.runs import PIPELINE
-from include.repository.system import PROVISIONING_ORDER, SYSTEM_ENTITY_TYPES
+from include.repository.system import PROVISIONING_ENTITY_TYPES, PROVISIONING_ORDER
 from include.storage.folder import Folder
 
 logger = logging.getLogger(__name__)
 
-ASSIGNMENTS = tuple(item for item in SYSTEM_ENTITY_TYPES if item is not PROVISIONING_ORDER)
+ASSIGNMENTS = tuple(item for item in PROVISIONING_ENTITY_TYPES if item is not PROVISIONING_ORDER)
 PROGRESS_EVERY = 50
 
 
@@ -81,8 +82,9 @@ def _write_base(run: Run, repository: Repository, configuration: Configuration, 
     return repository.export_base(
         run.folder.child("base"),
         scope(connector.identifier),
-        [*entity_types, *SYSTEM_ENTITY_TYPES],
+        [*entity_types, *PROVISIONING_ENTITY_TYPES],
         _read_associations(configuration, entity_types),
+        resource_ids=True,
     )
 
 
@@ -172,6 +174,7 @@ def generate_orders(run: Run) -> dict[str, Any]:
     _write_base(run, repository, configuration, connector)
     decided_at = _opened_at(run, repository)
     generation = write_orders(configuration, connector, run.folder, run_id=run.run_id, decided_at=decided_at)
+    log_limits(connector.identifier, generation.verdict)
     waiting = generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None
     if waiting:
         exceeded = "; ".join(str(line) for line in generation.verdict.lines if line.exceeded)
@@ -215,7 +218,7 @@ def transmit(run: Run, decision: Decision | None = None, shown: str | None = Non
         run,
         repository,
         "transmit",
-        entity_types=SYSTEM_ENTITY_TYPES,
+        entity_types=PROVISIONING_ENTITY_TYPES,
         changes=transmission.changes,
         decision=decision,
     )
@@ -282,7 +285,7 @@ def report(run: Run) -> dict[str, Any]:
         run,
         repository,
         f"report-{attempt}",
-        entity_types=SYSTEM_ENTITY_TYPES,
+        entity_types=PROVISIONING_ENTITY_TYPES,
         changes=collection.changes,
     )
     missing = [

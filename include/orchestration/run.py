@@ -15,14 +15,16 @@ from connectors.contract import Mode
 from include.model.configuration import Connector
 from include.model.environment import storage_url
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.repository.repository import Repository
+from include.repository.repository import Repository, SnapshotRecord
 from include.repository.runs import RunRecord
+from include.snapshot.previous import PublishedSnapshot
 from include.storage.folder import Folder, run_folder
 
 logger = logging.getLogger(__name__)
 
 Purpose = Literal["synchronize", "provision"]
 COMMAND_RUN = "command"
+DRY_RUN = "dry_run"
 ENDED_STATES = {"loaded", "done"}
 """A run that came to its end is never opened again: its tasks, cleared, find everything done."""
 
@@ -46,6 +48,8 @@ class Run:
     requested_mode: Mode = "complete"
     reason: str | None = None
     cookies: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    """Walk the whole path and write nothing but the run's own files."""
 
     @property
     def folder(self) -> Folder:
@@ -57,10 +61,11 @@ class Run:
         return asdict(self)
 
 
-def command_run_id(connector: str, purpose: Purpose) -> str:
+def command_run_id(connector: str, purpose: Purpose, *, dry_run: bool = False) -> str:
     """A run id for a run without Airflow; names its process, so that a dead one is recognised."""
     instant = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    return f"{COMMAND_RUN}__{purpose}_{connector}__{instant}__{socket.gethostname()}__{os.getpid()}"
+    kind = DRY_RUN if dry_run else COMMAND_RUN
+    return f"{kind}__{purpose}_{connector}__{instant}__{socket.gethostname()}__{os.getpid()}"
 
 
 def _is_dead(run_id: str) -> bool:
@@ -77,30 +82,112 @@ def _is_dead(run_id: str) -> bool:
     return False
 
 
-def _yield_to_other_run(repository: Repository, connector: str, purpose: Purpose, run_id: str) -> None:
-    other_id = repository.running(connector, purpose=purpose, besides=run_id)
+def _make_way(repository: Repository, run: Run, *, answered: bool) -> None:
+    """End the open run of the same connector and purpose that this one may take the place of.
+
+    Raises:
+        SkipRun: it may not; the message says which run it waits for, and why.
+    """
+    other_id = repository.running(run.connector, purpose=run.purpose, besides=run.run_id)
     other = repository.run(other_id) if other_id else None
     if other is None:
         return
-    # A command that is blocked has ended: it waits for nobody, unlike an approval in Airflow.
-    waits_for_nobody = other.state == "blocked" and other.run_id.startswith(f"{COMMAND_RUN}__")
-    if not (waits_for_nobody or _is_dead(other.run_id)):
+    if _is_dead(other.run_id):
+        repository.close_run(other.run_id, "failed", "its process went away")
+    elif run.purpose == "synchronize" and _supersedes(run, other, answered=answered):
+        if repository.supersede(other.run_id, run.run_id):
+            logger.warning("%s: run %s, which was %s, is superseded", run.connector, other.run_id, other.state)
+    elif run.purpose == "provision" and _waits_for_nobody(other):
+        repository.close_run(other.run_id, "failed", "nobody decided; a new run took its place")
+    elif other.state == "blocked":
         raise SkipRun(
-            f"{connector}: run {other.run_id} is {other.state}; it must end before another one starts "
+            f"{run.connector}: run {other.run_id} is blocked ({other.message}); answer its approval, "
+            "or start a complete run, before another one begins"
+        )
+    else:
+        raise SkipRun(
+            f"{run.connector}: run {other.run_id} is {other.state}; it must end before another one starts "
             f"(if its machine died: rollcall close {other.run_id})"
         )
-    message = "nobody decided; a new run took its place" if other.state == "blocked" else "its process went away"
-    repository.close_run(other.run_id, "failed", message)
+
+
+def _supersedes(run: Run, other: RunRecord, *, answered: bool) -> bool:
+    """Whether a synchronization takes the place of an open one (engine.md 2.4, 2.7).
+
+    A complete run holds all that an incremental one would bring, and clears a block; so does a run that
+    brings its own answer.
+    """
+    if run.requested_mode == "incremental":
+        return answered and other.state == "blocked"
+    return other.state == "blocked" or other.mode == "incremental"
+
+
+def _waits_for_nobody(other: RunRecord) -> bool:
+    """Whether a run is blocked that a command has left behind: unlike an approval in Airflow, it has ended."""
+    return other.state == "blocked" and other.run_id.startswith(f"{COMMAND_RUN}__")
 
 
 def _decide_mode(repository: Repository, connector: Connector, requested: Mode) -> tuple[Mode, str | None]:
-    if requested == "incremental" and repository.last_load(connector.identifier) == 0:
+    """The mode of a new run, and why it is not the one asked for.
+
+    An incremental run needs the connector's previous snapshot, and a mapping that has not changed since.
+    """
+    if requested != "incremental":
+        return requested, None
+    if repository.last_load(connector.identifier) == 0:
         return "complete", "nothing was loaded yet, so there is no base for an incremental run"
+    previous = previous_snapshot(repository, connector.identifier)
+    if previous is None:
+        return "complete", "the files of the previous snapshot are gone, so there is no base for an incremental run"
+    if previous.mapping_version != connector.mapping_version:
+        return "complete", "the mapping has changed since the previous snapshot"
     return requested, None
 
 
-def open_run(connector_identifier: str, run_id: str, purpose: Purpose, requested_mode: Mode = "complete") -> Run:
+def scheduled_mode(connector_identifier: str, instant: datetime) -> Mode:
+    """The mode of the schedule that fires at an instant; where both do, the complete one."""
+    from croniter import croniter
+
+    schedules = find_connector(load_project(), connector_identifier).schedules
+    if schedules.incremental is None:
+        return "complete"
+    at = instant.astimezone(UTC)
+    return "complete" if schedules.complete and croniter.match(schedules.complete, at) else "incremental"
+
+
+def previous_snapshot(repository: Repository, connector: str) -> PublishedSnapshot | None:
+    """The connector's newest snapshot, None when there is none or its files are gone."""
+    record = repository.last_snapshot(connector)
+    if record is None:
+        return None
+    snapshot = published_snapshot(record)
+    return snapshot if snapshot.is_there else None
+
+
+def published_snapshot(record: SnapshotRecord) -> PublishedSnapshot:
+    """A snapshot that the repository knows, with the folder where its files lie, or lay."""
+    folder = run_folder(storage_url(), record.connector, record.run_id)
+    return PublishedSnapshot(folder, record.run_id, record.manifest)
+
+
+def open_run(
+    connector_identifier: str,
+    run_id: str,
+    purpose: Purpose,
+    requested_mode: Mode = "complete",
+    *,
+    dry_run: bool = False,
+    answered: bool = False,
+) -> Run:
     """Open the run's row and decide its mode; opening it again (a cleared task) gives the same run.
+
+    Args:
+        connector_identifier: whose run.
+        run_id: its name for ever.
+        purpose: what it is for.
+        requested_mode: what was asked for.
+        dry_run: nothing is recorded, and the run waits for no other.
+        answered: it brings the answer to a blocked run with it.
 
     Raises:
         SkipRun: the connector is deactivated, or another run of it has not ended.
@@ -110,36 +197,33 @@ def open_run(connector_identifier: str, run_id: str, purpose: Purpose, requested
     connector = find_connector(configuration, connector_identifier)
     if connector.is_deactivated:
         raise SkipRun(f"{connector.identifier}: the connector is deactivated (is_deactivated: true)")
-    repository = open_repository(configuration)
-    _yield_to_other_run(repository, connector.identifier, purpose, run_id)
-    known = repository.run(run_id)
+    repository = open_repository(configuration, migrate=not dry_run)
+    run = Run(connector.identifier, run_id, purpose, requested_mode, requested_mode, dry_run=dry_run)
+    known = None if dry_run else repository.run(run_id)
+    if not dry_run and (known is None or known.state not in ENDED_STATES):
+        _make_way(repository, run, answered=answered)
     if known is not None:
-        mode, reason = cast("Mode", known.mode), known.message or None
+        mode, reason = cast("Mode", known.mode), known.reason or None
     else:
         mode, reason = _decide_mode(repository, connector, requested_mode)
-    if known is None or known.state not in ENDED_STATES:
-        repository.open_run(
-            RunRecord(
-                run_id=run_id,
-                connector=connector.identifier,
-                purpose=purpose,
-                mode=mode,
-                requested_mode=requested_mode,
-                message=reason or "",
-            )
-        )
-    run = Run(
-        connector=connector.identifier,
-        run_id=run_id,
-        purpose=purpose,
-        mode=mode,
-        requested_mode=requested_mode,
-        reason=reason,
-        cookies=repository.cookies(connector.identifier) if mode == "incremental" else {},
-    )
+    if not dry_run and (known is None or known.state not in ENDED_STATES):
+        repository.open_run(RunRecord(run_id, connector.identifier, purpose, mode, requested_mode, reason=reason or ""))
+    cookies = repository.cookies(connector.identifier) if mode == "incremental" else {}
+    run = replace(run, mode=mode, reason=reason, cookies=cookies)
     run.folder.make()
     logger.info("%s: %s run %s, mode %s%s", run.connector, purpose, run_id, mode, f" ({reason})" if reason else "")
     return run
+
+
+def refuse_superseded(run: Run, repository: Repository) -> None:
+    """Stop a step of a run whose place another one has taken.
+
+    Raises:
+        SkipRun: it is so.
+    """
+    record = None if run.dry_run else repository.run(run.run_id)
+    if record is not None and record.state == "superseded":
+        raise SkipRun(f"{run.connector}: {record.message}; nothing of this run is written")
 
 
 def reopen(run: Run, repository: Repository) -> None:
@@ -150,7 +234,7 @@ def reopen(run: Run, repository: Repository) -> None:
     """
     record = repository.run(run.run_id)
     if record is not None and record.state in {"failed", "rejected", "skipped"}:
-        repository.open_run(replace(record, state="running", message=run.reason or ""))
+        repository.open_run(replace(record, state="running", message=""))
 
 
 def abandon(run_id: str, reason: str) -> None:
@@ -174,6 +258,8 @@ def close_run(run: Run, outcome: Literal["succeeded", "failed"], message: str | 
     A failed run says so, whatever its steps recorded before; a blocked run that nobody decided on
     and that ended all the same is failed too.
     """
+    if run.dry_run:
+        return "dry run"
     repository = open_repository(load_project())
     record = repository.run(run.run_id)
     if record is None:

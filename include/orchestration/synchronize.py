@@ -6,6 +6,7 @@ any time. The DAGs and the ``rollcall`` command call the same steps.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,17 +16,24 @@ from typing import Any
 from connectors.contract import Exporter, ExportReport, ExportRequest
 from connectors.errors import ConfigurationError, CookieExpired
 from connectors.sink import CsvSink
-from include.expressions.computed import computed_sources
-from include.model.configuration import Association, Configuration, Connector, EntityType
+from include.model.configuration import Configuration, Connector
+from include.model.remembered import REMEMBERED
+from include.orchestration.base import load_key, write_base
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.orchestration.run import Run, StepFailed, reopen
+from include.orchestration.run import Run, StepFailed, previous_snapshot, refuse_superseded, reopen
+from include.orchestration.settlement import begin_load, is_frozen, settle
+from include.orchestration.verdicts import log_limits
 from include.repository.repository import LoadRequest, Repository
+from include.repository.runs import PIPELINE
 from include.snapshot import manifest
-from include.snapshot.compare import compare_snapshot
+from include.snapshot.compare import Changes, compare_snapshot, fingerprint
+from include.snapshot.gates import read_gates
 from include.snapshot.guard import check_thresholds
 from include.snapshot.prepare import prepare as prepare_tables
+from include.snapshot.profile import last_good_profiles
+from include.snapshot.reuse import same_origin
 from include.snapshot.validate import validate as validate_tables
 
 logger = logging.getLogger(__name__)
@@ -34,6 +42,17 @@ logger = logging.getLogger(__name__)
 def _connector(run: Run) -> tuple[Configuration, Connector]:
     configuration = load_project()
     return configuration, find_connector(configuration, run.connector)
+
+
+def _repository(run: Run, configuration: Configuration) -> Repository:
+    """The repository, for a step of a run that still has its place.
+
+    Raises:
+        SkipRun: another run has taken it.
+    """
+    repository = open_repository(configuration, migrate=not run.dry_run)
+    refuse_superseded(run, repository)
+    return repository
 
 
 def _export(exporter: Exporter, run: Run, cookie: str | None) -> tuple[ExportReport, str | None]:
@@ -54,7 +73,7 @@ def export(run: Run, connection: str) -> dict[str, Any]:
     Raises:
         ConnectorError: one line; nothing of a failed table is visible.
     """
-    if manifest.published(run.folder):
+    if is_frozen(run):
         return dict(run.folder.read_json(f"raw/{connection}.report.json"))
     _, connector = _connector(run)
     door = open_connection(connector, connection)
@@ -70,46 +89,34 @@ def export(run: Run, connection: str) -> dict[str, Any]:
     return content
 
 
-def _referenced_entity_types(configuration: Configuration, connector: Connector) -> list[EntityType]:
-    """The connector's entity types, then those of others that its associations end in or its expressions read."""
-    found = {item.identifier: item for item in connector.entity_types}
-    for association in connector.associations:
-        for end in (association.end1, association.end2):
-            entity_type = configuration.entity_type(end.entity_type)
-            if entity_type is not None:
-                found.setdefault(entity_type.identifier, entity_type)
-    for identifier in computed_sources(connector, configuration).entity_types:
-        entity_type = configuration.entity_type(identifier)
-        if entity_type is not None:
-            found.setdefault(identifier, entity_type)
-    return list(found.values())
-
-
-def _referenced_associations(configuration: Configuration, connector: Connector) -> list[Association]:
-    """The connector's associations, then those of other connectors that its expressions follow."""
-    read = computed_sources(connector, configuration).associations
-    own = {item.identifier for item in connector.associations}
-    others = (item for item in configuration.associations() if item.identifier in read - own)
-    return [*connector.associations, *others]
+def _report_fallbacks(run: Run, repository: Repository, connector: Connector) -> None:
+    """Put on record that connections of an incremental run were exported completely after all."""
+    fallbacks = {name: why for name, report in _reports(run, connector).items() if (why := report.get("fallback"))}
+    if fallbacks and not run.dry_run:
+        mode = "complete" if len(fallbacks) == len(exporting_connections(connector)) else run.mode
+        repository.change_mode(run.run_id, mode, "; ".join(f"{name}: {why}" for name, why in fallbacks.items()))
 
 
 def prepare(run: Run) -> dict[str, Any]:
-    """Write the repository's present rows to ``base/`` and the cleaned tables to ``clean/``; the counters."""
-    if manifest.published(run.folder):
-        return dict(run.folder.read_json("clean/preparation.json"))
+    """Write what is stored to ``base/`` and the cleaned tables to ``clean/``; the counters."""
     configuration, connector = _connector(run)
-    repository = open_repository(configuration)
-    repository.export_base(
-        run.folder.child("base"),
-        connector.identifier,
-        _referenced_entity_types(configuration, connector),
-        _referenced_associations(configuration, connector),
-    )
-    prepare_tables(connector, configuration, run.folder)
+    repository = _repository(run, configuration)
+    if settle(run, repository):
+        return dict(run.folder.read_json("clean/preparation.json"))
+    _report_fallbacks(run, repository, connector)
+    write_base(run, repository, configuration, connector)
+    previous = same_origin(previous_snapshot(repository, connector.identifier), connector)
+    # From the repository: gates stand although the files of the last run may be gone.
+    published = repository.last_snapshot(connector.identifier)
+    last_good = last_good_profiles(json.loads(published.manifest)) if published is not None else {}
+    prepare_tables(connector, configuration, run.folder, run_id=run.run_id, previous=previous, last_good=last_good)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
     for kind in counters.values():
         for identifier, count in kind.items():
             logger.info("%s: %s", identifier, ", ".join(f"{name} {value}" for name, value in count.items()))
+    for line in read_gates(run.folder):
+        if line.exceeded and run.mode != "initial":
+            logger.warning("%s", line)
     return counters
 
 
@@ -119,10 +126,12 @@ def validate(run: Run) -> dict[str, Any]:
     Raises:
         StepFailed: a critical expectation failed, or a check could not be carried out.
     """
-    _, connector = _connector(run)
-    if manifest.published(run.folder):
+    configuration, connector = _connector(run)
+    repository = _repository(run, configuration)
+    if settle(run, repository):
         return {"results": run.folder.file("validation/results.json")}
-    validation = validate_tables(connector, run.folder)
+    previous = previous_snapshot(repository, connector.identifier)
+    validation = validate_tables(connector, run.folder, same_origin(previous, connector))
     for warning in validation.warnings:
         logger.warning("%s", warning)
     if validation.critical:
@@ -133,9 +142,9 @@ def validate(run: Run) -> dict[str, Any]:
 
 def compare(run: Run) -> dict[str, Any]:
     """Compare the snapshot with the repository into ``changes/``; the counters and the change set's hash."""
-    if manifest.published(run.folder):
-        return dict(run.folder.read_json("changes/changes.json"))
     configuration, connector = _connector(run)
+    if settle(run, _repository(run, configuration)):
+        return dict(run.folder.read_json("changes/changes.json"))
     changes = compare_snapshot(connector, configuration, run.folder, run.mode)
     for identifier, counters in changes.entity_types.items():
         if failed := counters.get("not_computed"):
@@ -148,11 +157,12 @@ def compare(run: Run) -> dict[str, Any]:
 def guard(run: Run) -> dict[str, Any]:
     """Check the thresholds; a blocked run is marked so, and waits for a decision."""
     configuration, connector = _connector(run)
-    if manifest.published(run.folder):
+    repository = _repository(run, configuration)
+    if settle(run, repository):
         return dict(run.folder.read_json("changes/verdict.json"))
     verdict = check_thresholds(connector, run.folder, run.mode)
-    if verdict.blocked:
-        repository = open_repository(configuration)
+    log_limits(connector.identifier, verdict)
+    if verdict.blocked and not run.dry_run:
         exceeded = "; ".join(str(line) for line in verdict.lines if line.exceeded)
         repository.close_run(run.run_id, "blocked", exceeded)
         logger.warning("%s: blocked: %s", connector.identifier, exceeded)
@@ -179,16 +189,26 @@ def _decide(run: Run, verdict: Mapping[str, Any], change_set: str, decision: Dec
 def record_rejection(repository: Repository, run: Run, decision: Decision, shown: Mapping[str, Any]) -> None:
     """Close a run as rejected, with who said so, why, and what they saw, on the audit trail."""
     message = f"rejected by {decision.actor}" + (f": {decision.reason}" if decision.reason else "")
+    repository.reject(run.run_id, message, {"decision": asdict(decision), **shown}, actor=decision.actor)
+
+
+def _rejected(decision: Decision) -> dict[str, Any]:
+    return {"state": "rejected", "by": decision.actor, "reason": decision.reason}
+
+
+def _has_rejected(run: Run, repository: Repository, decision: Decision) -> bool:
+    """Whether this very decision has ended the run already: it is not opened again to be ended again."""
     record = repository.run(run.run_id)
-    if record is not None and record.state != "rejected":
-        repository.record(decision.actor, "reject", run.run_id, {"decision": asdict(decision), **shown})
-    repository.close_run(run.run_id, "rejected", message, actor=decision.actor)
+    if record is None or record.state != "rejected" or not run.folder.exists("changes/decision.json"):
+        return False
+    return bool(run.folder.read_json("changes/decision.json").items() >= asdict(decision).items())
 
 
 def load(run: Run, decision: Decision | None = None, shown: str | None = None) -> dict[str, Any]:
     """Apply the change set in one transaction, move the cookies, and publish the snapshot.
 
-    A second call for the same run changes nothing. A rejected run writes nothing but its rejection.
+    A second call for the same run changes nothing. A rejected run writes nothing but its rejection, a dry
+    run nothing at all.
 
     Args:
         run: the run.
@@ -197,47 +217,76 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
 
     Raises:
         StepFailed: blocked and undecided, or decided for another change set.
+        SkipRun: another run has taken the place of this one.
         StaleBase: another run was loaded since this one compared.
     """
     configuration, connector = _connector(run)
-    repository = open_repository(configuration)
     verdict = run.folder.read_json("changes/verdict.json")
-    changes = run.folder.read_json("changes/changes.json")
-    if shown is not None and shown != changes["sha256"]:
-        raise StepFailed(f"{run.connector}: the changes are not those that were decided on; clear guard to ask again")
-    if not manifest.published(run.folder):
+    if run.dry_run:
+        return {"state": "dry run", "blocked": verdict["blocked"]}
+    repository = open_repository(configuration)
+    result = repository.loaded(load_key(run.run_id)) if settle(run, repository) else None
+    if result is None:
+        refuse_superseded(run, repository)
+        if decision is not None and _has_rejected(run, repository, decision):
+            return _rejected(decision)
         reopen(run, repository)
-        taken = _decide(run, verdict, changes["sha256"], decision)
-        if taken is not None and taken.choice == REJECT:
-            record_rejection(repository, run, taken, {"change_set": changes["sha256"], "verdict": verdict})
-            logger.warning("%s: rejected by %s; nothing was written", connector.identifier, taken.actor)
-            return {"state": "rejected", "by": taken.actor, "reason": taken.reason}
-        decision = taken
-    request = LoadRequest(
-        load_key=f"{run.run_id}:load",
-        run_id=run.run_id,
-        connector=connector.identifier,
-        changes=run.folder.child("changes"),
-        entity_types=connector.entity_types,
-        associations=connector.associations,
-        base_load=changes["base_load"],
-        skip_deletions=decision is not None and decision.choice == APPLY_WITHOUT_DELETIONS,
-        cookies=_cookies(run, connector),
-        manifest=_manifest(run, connector, configuration, repository.last_snapshot(connector.identifier), changes),
-        actor=decision.actor if decision else "pipeline",
-        detail={"change_set": changes["sha256"], "decision": asdict(decision) if decision else None},
-    )
-    result = repository.load(request)
-    recorded = repository.snapshot(run.run_id)
-    if recorded is not None:
-        manifest.publish(run.folder, recorded.manifest)
+        decision = _decide(run, verdict, _change_set(run, shown), decision)
+        if decision is not None and decision.choice == REJECT:
+            record_rejection(repository, run, decision, {"change_set": verdict["sha256"], "verdict": verdict})
+            logger.warning("%s: rejected by %s; nothing was written", connector.identifier, decision.actor)
+            return _rejected(decision)
+        request = _request(run, connector, configuration, repository, decision)
+        try:
+            begin_load(run)
+            result = repository.load(request)
+        finally:
+            settle(run, repository)
     logger.info(
         "%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else ""
     )
     return {"state": "loaded", "load_id": result.load_id} | {
-        "entity_types": dict(result.entity_types),
+        "entity_types": {item.identifier: result.entity_types[item.identifier] for item in connector.entity_types},
         "associations": dict(result.associations),
     }
+
+
+def _change_set(run: Run, shown: str | None) -> str:
+    """The hash of the change set, proved over the files as they lie there now.
+
+    Raises:
+        StepFailed: they are not those that were compared, or not those that were shown.
+    """
+    changes = Changes.read(run.folder)
+    if fingerprint(run.folder, changes) != changes.sha256:
+        raise StepFailed(f"{run.connector}: files of changes/ are not those that were compared; clear compare")
+    if shown is not None and shown != changes.sha256:
+        raise StepFailed(f"{run.connector}: the changes are not those that were decided on; clear guard to ask again")
+    return changes.sha256
+
+
+def _request(
+    run: Run, connector: Connector, configuration: Configuration, repository: Repository, decision: Decision | None
+) -> LoadRequest:
+    verdict, changes = run.folder.read_json("changes/verdict.json"), Changes.read(run.folder)
+    skip_deletions = decision is not None and decision.choice == APPLY_WITHOUT_DELETIONS
+    detail: dict[str, Any] = {"change_set": changes.sha256, "decision": None, "shown": None}
+    if decision is not None:
+        detail |= {"decision": asdict(decision), "shown": verdict}
+    return LoadRequest(
+        load_key=load_key(run.run_id),
+        run_id=run.run_id,
+        connector=connector.identifier,
+        changes=run.folder.child("changes"),
+        entity_types=(*connector.entity_types, *REMEMBERED),
+        associations=connector.associations,
+        base_load=changes.base_load,
+        skip_deletions=skip_deletions,
+        cookies=_cookies(run, connector),
+        manifest=_manifest(run, connector, configuration, repository, deletions_applied=not skip_deletions),
+        actor=decision.actor if decision else PIPELINE,
+        detail=detail,
+    )
 
 
 def _reports(run: Run, connector: Connector) -> dict[str, dict[str, Any]]:
@@ -253,19 +302,28 @@ def _cookies(run: Run, connector: Connector) -> dict[str, str]:
 
 
 def _manifest(
-    run: Run, connector: Connector, configuration: Configuration, previous: Any, changes: Mapping[str, Any]
+    run: Run, connector: Connector, configuration: Configuration, repository: Repository, *, deletions_applied: bool
 ) -> str:
+    previous, record = repository.last_snapshot(connector.identifier), repository.run(run.run_id)
+    counters = {
+        "preparation": run.folder.read_json("clean/preparation.json"),
+        "profile": run.folder.read_json("clean/profile.json"),
+        "changes": run.folder.read_json("changes/changes.json"),
+    }
     content: str = manifest.build_manifest(
         connector,
         configuration.version,
         run.folder,
         previous_sha256=previous.sha256 if previous is not None else None,
-        counters={"preparation": run.folder.read_json("clean/preparation.json"), "changes": changes},
+        counters=counters,
         facts={
             "run_id": run.run_id,
-            "mode": run.mode,
+            # An export may have made the run another one than was decided.
+            "mode": record.mode if record else run.mode,
             "requested_mode": run.requested_mode,
-            "reason": run.reason,
+            "reason": record.reason if record else run.reason,
+            "mapping_version": connector.mapping_version,
+            "deletions_applied": deletions_applied,
             # The earliest start of an export: what happened in the system after it may not be in here.
             "read_at": min(report["started_at"] for report in _reports(run, connector).values()),
         },

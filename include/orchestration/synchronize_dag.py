@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Param, TriggerRule, dag, task
+from airflow.sdk import MultipleCronTriggerTimetable, Param, TriggerRule, dag, task
 
 from include.model.configuration import Connector
 from include.orchestration.connections import exporting_connections
@@ -16,6 +16,7 @@ from include.orchestration.tasks import (
     approval_body,
     close_run,
     open_run,
+    push_verdict,
     repository_asset,
     step,
 )
@@ -72,8 +73,8 @@ def guard(run: dict[str, Any], changes: dict[str, Any], ti: Any = None) -> str:
     from include.orchestration.run import Run
 
     verdict = synchronize.guard(Run(**run)) | {"change_set": changes["sha256"]}
-    ti.xcom_push(key="verdict", value=verdict)
-    return "approve" if verdict["blocked"] else "load"
+    push_verdict(ti, verdict)
+    return "approve" if verdict["blocked"] and not run["dry_run"] else "load"
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
@@ -88,7 +89,16 @@ def load(run: dict[str, Any], ti: Any = None) -> dict[str, Any]:
     result = synchronize.load(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")), verdict["change_set"])
     if result["state"] == "rejected":
         raise SkipRun(f"rejected by {result['by']}; nothing was written")
+    if result["state"] == "dry run":
+        blocked = "it would wait for an approval" if result["blocked"] else "it is within its limits"
+        raise SkipRun(f"a dry run: nothing was written; {blocked}")
     return result
+
+
+def _schedule(connector: Connector) -> Any:
+    """When the DAG runs by itself: at the times of both modes, or never."""
+    expressions = [item for item in (connector.schedules.complete, connector.schedules.incremental) if item]
+    return MultipleCronTriggerTimetable(*expressions, timezone="UTC") if expressions else None
 
 
 def _documentation(connector: Connector) -> str:
@@ -96,8 +106,8 @@ def _documentation(connector: Connector) -> str:
     tables = ", ".join(item.identifier for item in connector.entity_types)
     return (
         f"Synchronizes **{name}** into the identity repository ({tables}).\n\n"
-        "A run above its thresholds waits at `approve`: answer there. A failed task may be cleared at any time; "
-        "every step run again ends in the same state."
+        "A run above its thresholds waits at `approve`: answer there, or start a complete run, which takes its place. "
+        "A failed task may be cleared at any time; every step run again ends in the same state."
     )
 
 
@@ -107,13 +117,20 @@ def synchronize_dag(connector: Connector) -> DAG:
 
     @dag(
         dag_id=f"synchronize_{identifier}",
-        schedule=connector.schedules.complete,
+        schedule=_schedule(connector),
         catchup=False,
         max_active_runs=16,  # open_run lets one run in at a time, and says why it skips the others
         default_args=DEFAULT_ARGUMENTS,
         tags=["rollcall", "synchronize", identifier],
         doc_md=_documentation(connector),
-        params={"mode": Param("complete", enum=["complete", "incremental", "initial"])},
+        params={
+            "mode": Param(
+                "complete",
+                enum=["complete", "incremental", "initial"],
+                description="A scheduled run has the mode of its schedule.",
+            ),
+            "dry_run": Param(False, type="boolean", description="Walk the whole path and write nothing."),
+        },
     )
     def synchronize() -> None:
         opened: Any = open_run(identifier, "synchronize")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
@@ -60,9 +60,13 @@ def step(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]
 @task
 @step
 def open_run(
-    connector: str, purpose: str, run_id: str | None = None, params: dict[str, Any] | None = None
+    connector: str,
+    purpose: str,
+    run_id: str | None = None,
+    params: dict[str, Any] | None = None,
+    dag_run: Any = None,
 ) -> dict[str, Any]:
-    """Open the run; Airflow fills in its run id and its parameters."""
+    """Open the run; Airflow fills in its run id, its parameters and the DAG run."""
     from include.orchestration import provision, run
 
     if run_id is None:
@@ -70,8 +74,11 @@ def open_run(
 
     if purpose == "provision":
         return provision.open_run(connector, run_id).to_dict()
-    mode = (params or {}).get("mode", "complete")
-    return run.open_run(connector, run_id, "synchronize", mode).to_dict()
+    asked = params or {}
+    mode = asked.get("mode", "complete")
+    if dag_run is not None and dag_run.run_type == "scheduled":
+        mode = run.scheduled_mode(connector, dag_run.logical_date or dag_run.run_after)
+    return run.open_run(connector, run_id, "synchronize", mode, dry_run=bool(asked.get("dry_run"))).to_dict()
 
 
 @task
@@ -86,19 +93,23 @@ def close_run(run: dict[str, Any] | None, ti: Any = None) -> str:
     return runs.close_run(runs.Run(**run), outcome_of(ti))
 
 
+def push_verdict(ti: Any, verdict: Mapping[str, Any]) -> None:
+    """Keep a verdict with its task: as XCom ``verdict``, and as XCom ``limits`` the table that people read."""
+    from include.difference.limit_table import markdown_table
+    from include.difference.thresholds import Verdict
+
+    ti.xcom_push(key="verdict", value=dict(verdict))
+    ti.xcom_push(key="limits", value=markdown_table(Verdict.from_json(verdict).lines))
+
+
 def approval_body(task_id: str, kind: str) -> str:
-    """Markdown of a blocked run's approval: each limit, its value and the number found.
+    """Markdown of a blocked run's approval: each limit, its value and the number found; what blocks first.
 
     Args:
-        task_id: the task that pushed the verdict as XCom ``verdict``.
+        task_id: the task that pushed its verdict (``push_verdict``).
         kind: what ``rollcall show`` lists of the run (changes, orders).
     """
     return (
-        f"{{% set verdict = ti.xcom_pull(task_ids='{task_id}', key='verdict') %}}"
-        "| limit | of | value | found | |\n| --- | --- | ---: | ---: | --- |\n"
-        "{% for line in verdict['lines'] %}"
-        "| {{ line['limit'] }} | {{ line['level'] }} {{ line['name'] }} | {{ line['value'] }} | {{ line['found'] }} "
-        "| {{ '**exceeded** ' if line['exceeded'] else '' }}{{ line['note'] }} |\n"
-        "{% endfor %}\n"
+        f"{{{{ ti.xcom_pull(task_ids='{task_id}', key='limits') }}}}\n\n"
         f"Look at them with `rollcall show {kind} --run '{{{{ run_id }}}}'`."
     )

@@ -143,7 +143,7 @@ def _write(space: Workspace, run: Folder, evaluated: Sequence[str]) -> dict[str,
         columns = [item.identifier for item in entity_type.properties]
         fields = ", ".join(name(column) for column in columns)
         mine = f"split_part(assignment, '|', 1) IN ({listed})"
-        before = f"(SELECT resource_id, {fields} FROM stored_{table} WHERE {mine})"
+        before = f"(SELECT {fields} FROM stored_{table} WHERE {mine})"
         after = f"(SELECT {fields} FROM {table})"
         with whole_file(run.child("changes"), f"{entity_type.identifier}.parquet") as output:
             written[entity_type.identifier] = compare(

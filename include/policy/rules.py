@@ -16,6 +16,7 @@ from include.expressions.paths import EntityGraph, Link, Scope
 from include.model.configuration import DUCKDB_TYPES, NavigationRule, Property, ResourceType, ScalarRule
 from include.policy.errors import PolicyError
 from include.policy.workspace import Workspace
+from include.snapshot.values import canonical
 from include.storage.engine import literal, name
 
 
@@ -148,7 +149,7 @@ def _owner_fields(
         place = f"scalar_rules[{position}].expression"
         field, sql = _compile(space, resource_type, place, scalar.rule.expression, source)
         typed = f"CAST({sql} AS {DUCKDB_TYPES[scalar.target.type]})"
-        fields[f"scalar_{position}"] = field, f"CAST({typed} AS VARCHAR)"
+        fields[f"scalar_{position}"] = field, f"CAST({canonical(scalar.target, typed)} AS VARCHAR)"
     for position, navigation in enumerate(resource_type.navigation_rules):
         place = f"navigation_rules[{position}].condition"
         field, sql = _compile(space, resource_type, place, navigation.condition, source)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from include.difference.compare import Counts, compare
 from include.policy.states import ProvisioningState
-from include.repository.system import SYSTEM_ENTITY_TYPES
+from include.repository.system import PROVISIONING_ENTITY_TYPES
 from include.storage.engine import literal
 from include.storage.folder import Folder
 
@@ -33,7 +33,7 @@ def write_changes(connection: duckdb.DuckDBPyConnection, run: Folder, folder: Fo
     folder.make()
     folder.remove(SUMMARY_FILE)
     counted = dict[str, Counts]()
-    for entity in SYSTEM_ENTITY_TYPES:
+    for entity in PROVISIONING_ENTITY_TYPES:
         counted[entity.identifier] = compare(
             connection,
             base_relation(run, entity.identifier),

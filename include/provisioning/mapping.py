@@ -50,7 +50,7 @@ def order_mapping(configuration: Configuration, entity: EntityType) -> dict[str,
     """The ``Mapping`` of an order's resource type.
 
     ``Table``, ``PrimaryKey`` (a property), ``Columns`` (property to column), ``Types`` (property to
-    type), ``Formats`` (property to strptime pattern, where one is configured), and ``Links``: for each
+    type), ``Formats`` (property to its format, where one is configured), and ``Links``: for each
     navigation the pair ``Table``, the ``OwnerColumn`` and ``LinkedColumn`` of the two ends in it, and
     the properties ``OwnerKey`` and ``LinkedKey`` whose values these columns hold.
     """

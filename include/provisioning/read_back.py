@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.contract import Order, Reader
+from include.model.configuration import DUCKDB_TYPES, Property, PropertyType
 from include.provisioning.ledger import Ledger
 from include.provisioning.plan import released_batch
+from include.snapshot.values import mistake, parsed
 from include.storage.engine import engine, literal
 from include.storage.folder import Folder
 
@@ -40,7 +42,7 @@ def read_back_batch(
     Writes ``orders/<batch>.read_back.json``: ``read_at`` (the instant before the first read) and for each
     order ``found``, ``verified`` and ``differing`` (``name``, ``linked_id`` for a link, and the beginnings
     of what was ``expected`` and ``found``). A value is compared by the property's type, as an export of the
-    same object would be read: booleans and numbers by value, a ``datetime`` by its format, all else
+    same object would be read in the property's format: booleans, numbers and dates by value, all else
     exactly; NULL is a missing value and differs from the empty string. A deletion is verified by absence.
 
     Returns:
@@ -147,10 +149,12 @@ def _difference(name: str, linked_id: str | None, expected: Any, found: Any) -> 
 
 def _differing(comparisons: list[dict[str, Any]]) -> defaultdict[str, list[dict[str, Any]]]:
     """The scalars that are not as asked, by order id."""
-    formats = sorted({item["format"] for item in comparisons if item["format"] is not None})
-    # DuckDB takes a format as a constant only.
-    parsed = "".join(f"WHEN format = {literal(item)} THEN try_strptime(found, {literal(item)}) " for item in formats)
-    query = _DIFFERING.format(formats=parsed)
+    formats = sorted({(item["type"], item["format"]) for item in comparisons if item["format"] is not None})
+    cases = [_as_exported(kind, spelling) for kind, spelling in formats]
+    query = _DIFFERING.format(
+        read=" ".join(f"WHEN {which} THEN {text}" for which, text, _ in cases),
+        unread=" ".join(f"WHEN {which} THEN ({reason}) IS NOT NULL" for which, _, reason in cases),
+    )
     with engine() as connection:
         rows = connection.execute(query, {"comparisons": json.dumps(comparisons), "shown": SHOWN}).fetchall()
     differing = defaultdict[str, list[dict[str, Any]]](list)
@@ -159,8 +163,16 @@ def _differing(comparisons: list[dict[str, Any]]) -> defaultdict[str, list[dict[
     return differing
 
 
-# TRY_CAST and try_strptime read text as the preparation of an export does. Where either side is no value
-# of the type, the texts themselves are compared.
+def _as_exported(kind: PropertyType, spelling: str) -> tuple[str, str, str]:
+    """SQL for the values of one format: which they are, how their text reads, and why it does not."""
+    item = Property(identifier="found", type=kind, format=spelling)
+    value = parsed(item, "found")
+    text = f"base64({value})" if DUCKDB_TYPES[kind] == "BLOB" else f"CAST({value} AS VARCHAR)"
+    return f"type = {literal(kind)} AND format = {literal(spelling)}", text, mistake(item, "found") or "NULL"
+
+
+# Text is read as the preparation of an export reads it. Where either side is no value of the type, the
+# texts themselves are compared.
 _DIFFERING = """
     WITH compared AS (
         SELECT unnest(from_json($comparisons::JSON, '[{{
@@ -168,17 +180,21 @@ _DIFFERING = """
             "expected": "VARCHAR", "found": "VARCHAR"
         }}]'), recursive := true)
     ),
+    reading AS (
+        SELECT *, CASE {read} WHEN true THEN found END AS value, CASE {unread} WHEN true THEN false END AS unread
+        FROM compared
+    ),
     typed AS (
         SELECT *, CASE
-            WHEN expected IS NULL OR found IS NULL THEN expected IS NOT DISTINCT FROM found
-            WHEN type = 'bool' THEN TRY_CAST(expected AS BOOLEAN) = TRY_CAST(found AS BOOLEAN)
+            WHEN unread THEN expected = found
+            WHEN expected IS NULL OR value IS NULL THEN expected IS NOT DISTINCT FROM value
+            WHEN type = 'bool' THEN TRY_CAST(expected AS BOOLEAN) = TRY_CAST(value AS BOOLEAN)
             WHEN type IN ('int16', 'int32', 'int64', 'byte')
-                THEN TRY_CAST(expected AS BIGINT) = TRY_CAST(found AS BIGINT)
-            WHEN type = 'double' THEN TRY_CAST(expected AS DOUBLE) = TRY_CAST(found AS DOUBLE)
-            WHEN type = 'datetime' THEN TRY_CAST(expected AS TIMESTAMP) = CASE
-                {formats} WHEN format IS NULL THEN TRY_CAST(found AS TIMESTAMP) END
-            ELSE expected = found END AS same
-        FROM compared
+                THEN TRY_CAST(expected AS BIGINT) = TRY_CAST(value AS BIGINT)
+            WHEN type = 'double' THEN TRY_CAST(expected AS DOUBLE) = TRY_CAST(value AS DOUBLE)
+            WHEN type = 'datetime' THEN TRY_CAST(expected AS TIMESTAMP) = TRY_CAST(value AS TIMESTAMP)
+            ELSE expected = value END AS same
+        FROM reading
     )
     SELECT order_id, name, left(expected, $shown), left(found, $shown) FROM typed
     WHERE NOT coalesce(same, expected = found)

@@ -32,7 +32,7 @@ class Bulk:
 
     def __init__(self, connection: Any, dialect: sa.Dialect) -> None:
         self._connection = connection
-        self._dialect = dialect
+        self.dialect = dialect
         self.is_sqlite = dialect.name == "sqlite"
 
     def rows(self, clause: sa.Select[Any]) -> list[tuple[Any, ...]]:
@@ -42,7 +42,7 @@ class Bulk:
         with self._connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
             found = cursor.fetchall()
-        processors = [item.dialect_impl(self._dialect).result_processor(self._dialect, None) for item in types]
+        processors = [item.dialect_impl(self.dialect).result_processor(self.dialect, None) for item in types]
         return [
             tuple(process(value) if process else value for process, value in zip(processors, row, strict=True))
             for row in found
@@ -73,15 +73,15 @@ class Bulk:
         """A stream as a temporary table, for the length of the block; gives its number of rows."""
         with self._connection.cursor() as cursor:
             count = int(cursor.adbc_ingest(table, reader, mode="create", temporary=True))
-        self._analyze(table)
+        self.analyze(table)
         yield count
         self.command(f"DROP TABLE {table}")
 
     def temporary(self, table: str, clause: sa.Select[Any]) -> None:
         """The rows of a query as a temporary table, to be dropped by the caller."""
-        query = str(clause.compile(dialect=self._dialect, compile_kwargs={"literal_binds": True}))
+        query = str(clause.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True}))
         self.command(f"CREATE TEMPORARY TABLE {table} AS {query}")
-        self._analyze(table)
+        self.analyze(table)
 
     @contextmanager
     def stream(self, clause: sa.Select[Any]) -> Iterator[pa.RecordBatchReader]:
@@ -90,26 +90,26 @@ class Bulk:
         The first selected column must be an identity (never ``SENTINEL``). Columns have the types that the
         database stores: on SQLite, instants and doubles are text and booleans integers.
         """
-        statement = str(clause.compile(dialect=self._dialect, compile_kwargs={"literal_binds": True}))
+        statement = str(clause.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True}))
         options = {}
         if self.is_sqlite:
-            statement = f"{_sentinel(clause, self._dialect)} UNION ALL {statement}"
+            statement = f"{_sentinel(clause, self.dialect)} UNION ALL {statement}"
             options[SQLITE_BATCH_ROWS] = str(BATCH_ROWS)
         with self._connection.cursor(adbc_stmt_kwargs=options) as cursor:
             cursor.execute(statement)
             yield cursor.fetch_record_batch()
 
-    def _analyze(self, table: str) -> None:
-        # Without figures PostgreSQL plans for a thousand rows or so.
+    def analyze(self, table: str) -> None:
+        """Give PostgreSQL figures of a new table: without them it plans for a thousand rows or so."""
         if not self.is_sqlite:
-            self.command(f"ANALYZE {table}")
+            self.command(f"ANALYZE {self.dialect.identifier_preparer.quote_identifier(table)}")
 
     def rollback(self) -> None:
         """Undo everything since the beginning."""
         self._connection.rollback()
 
     def _compiled(self, clause: Any) -> tuple[str, tuple[Any, ...]]:
-        compiled = clause.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
+        compiled = clause.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})
         processors = compiled._bind_processors  # noqa: SLF001 - SQLAlchemy has no public name for it
         values = {key: processors[key](value) if key in processors else value for key, value in compiled.params.items()}
         return compiled.string, tuple(values[key] for key in compiled.positiontup or ())

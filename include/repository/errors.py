@@ -6,6 +6,7 @@
     ├── SchemaMismatch       the configuration asks for what the stored tables cannot become
     ├── StaleBase            the repository has moved on since the run compared: start a new run
     ├── RunOverlap           another run of the same connector and purpose is open
+    ├── RunEnded             the run has lost its place to another one, or came to its end
     ├── ConcurrentUse        one thread opened the same SQLite file in two ways at once
     └── RepositoryLocked     another writer holds the repository; the same call may succeed later
 
@@ -18,6 +19,7 @@ __all__ = [
     "ConcurrentUse",
     "RepositoryError",
     "RepositoryLocked",
+    "RunEnded",
     "RunOverlap",
     "SchemaMismatch",
     "StaleBase",
@@ -45,6 +47,10 @@ class StaleBase(RepositoryError):
 
 class RunOverlap(RepositoryError):
     """Another run of the same connector and purpose is open."""
+
+
+class RunEnded(RepositoryError):
+    """The run has lost its place to another one, or came to its end: nothing of it is written any more."""
 
 
 class ConcurrentUse(RepositoryError):

@@ -16,7 +16,7 @@ from include.repository.bulk import SENTINEL, Bulk
 from include.repository.columns import restored, restored_columns
 from include.repository.database import Database
 from include.repository.load import last_load
-from include.repository.tables import Schema, Versions, is_current, is_valid_at
+from include.repository.tables import Schema, holds, select_links
 from include.storage.engine import engine, literal, name
 from include.storage.folder import Folder
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 Item = EntityType | Association
+ID_COLUMNS = ("resource_id", "resource1_id", "resource2_id")
 
 
 def export_base(
@@ -32,15 +33,20 @@ def export_base(
     folder: Folder,
     connector: str,
     items: Sequence[Item],
+    *,
+    resource_ids: bool = False,
 ) -> int:
     """Write ``<identifier>.parquet`` of every item and, last, ``base.json``; return the connector's last load.
 
+    The files hold every property of an entity type and ``key1``, ``key2`` (text) of an association, in order
+    of key. With ``resource_ids`` they hold ``resource_id``, and ``resource1_id`` and ``resource2_id``, too.
     All of it shows one state of the repository: a load that ends meanwhile is not seen.
     """
     with engine(folder) as duck, database.bulk(writes=False) as bulk:
         load_id = last_load(bulk, connector)
         for item in items:
-            _export(_Source(bulk, duck, schema), item, folder, f"{item.identifier}.parquet", None)
+            source = _Source(bulk, duck, schema, resource_ids=resource_ids)
+            _export(source, item, folder, f"{item.identifier}.parquet", None)
     folder.write_json("base.json", {"connector": connector, "load_id": load_id})
     return load_id
 
@@ -58,6 +64,7 @@ class _Source:
     bulk: Bulk
     duck: duckdb.DuckDBPyConnection
     schema: Schema
+    resource_ids: bool = True
 
 
 def _export(source: _Source, item: Item, folder: Folder, file: str, instant: datetime | None) -> int:
@@ -70,9 +77,10 @@ def _export(source: _Source, item: Item, folder: Folder, file: str, instant: dat
     with ExitStack() as stack:
         source.duck.register("stored", stack.enter_context(source.bulk.stream(query)))
         stack.callback(source.duck.unregister, "stored")
+        shown = [column for column in columns if source.resource_ids or column not in ID_COLUMNS]
         [(count,)] = source.duck.execute(f"""
             COPY (
-                SELECT {", ".join(columns)} FROM stored
+                SELECT {", ".join(shown)} FROM stored
                 WHERE {name(query.selected_columns.keys()[0])} <> {SENTINEL} ORDER BY {order}
             ) TO {literal(folder.file(part))} ({_options(item)})
         """).fetchall()
@@ -91,35 +99,17 @@ def _resources(schema: Schema, entity: EntityType, instant: datetime | None) -> 
     """Query, DuckDB columns and order of an entity type."""
     table = schema.table(entity)
     values = [table.c[item.identifier] for item in entity.properties]
-    query = sa.select(table.c.resource_id, *values).where(_at(table, instant))
+    query = sa.select(table.c.resource_id, *values).where(holds(table, instant))
     return query, ["resource_id", *restored_columns(entity.properties)], name(entity.primary_key.identifier)
 
 
 def _links(schema: Schema, association: Association, instant: datetime | None) -> tuple[sa.Select[Any], list[str], str]:
     """Query, DuckDB columns and order of an association: the keys of its ends as text, and their ids."""
-    table = schema.table(association)
     first, second = schema.ends(association)
-    table1, table2 = sa.alias(schema.table(first), "end1"), sa.alias(schema.table(second), "end2")
-    query = (
-        sa.select(
-            table.c.resource1_id,
-            table.c.resource2_id,
-            table1.c[first.primary_key.identifier].label("key1"),
-            table2.c[second.primary_key.identifier].label("key2"),
-        )
-        .select_from(table)
-        .join(table1, sa.and_(table1.c.resource_id == table.c.resource1_id, _at(table1, instant)))
-        .join(table2, sa.and_(table2.c.resource_id == table.c.resource2_id, _at(table2, instant)))
-        .where(_at(table, instant))
-    )
     columns = [
         f"CAST({restored('key1', first.primary_key.type)} AS VARCHAR) AS key1",
         f"CAST({restored('key2', second.primary_key.type)} AS VARCHAR) AS key2",
         "resource1_id",
         "resource2_id",
     ]
-    return query, columns, "key1, key2"
-
-
-def _at(table: Versions, instant: datetime | None) -> sa.ColumnElement[bool]:
-    return is_current(table) if instant is None else is_valid_at(table, instant)
+    return select_links(schema, association, instant), columns, "key1, key2"

@@ -13,7 +13,7 @@ from include.repository.ledger import LOAD, RUN
 from include.repository.runs import PIPELINE
 from include.repository.session import CoreSession
 from include.repository.system import PROVISIONING_ORDER
-from include.repository.tables import Schema, is_closed, is_current, is_valid_at
+from include.repository.tables import Schema, is_closed, is_current, is_valid_at, select_links
 
 Version = dict[str, Any]
 
@@ -100,6 +100,29 @@ def links_as_of(
     query = sa.select(table.c.resource1_id, table.c.resource2_id).where(is_valid_at(table, instant))
     query = query.order_by(table.c.resource1_id, table.c.resource2_id).limit(limit)
     return [(int(first), int(second)) for first, second in session.rows(query)]
+
+
+def link_keys_as_of(
+    session: CoreSession, schema: Schema, association: Association, instant: datetime, limit: int | None
+) -> list[dict[str, Any]]:
+    """The links at an instant, in order of their ends' keys: ``key1, key2, resource1_id, resource2_id``."""
+    query = select_links(schema, association, instant).order_by("key1", "key2").limit(limit)
+    names = ("key1", "key2", "resource1_id", "resource2_id")
+    return [{name: row[name] for name in names} for row in session.connection.execute(query).mappings()]
+
+
+def remembered(
+    session: CoreSession, schema: Schema, entity_type: EntityType, connector: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """The present rows of what synchronizations remember (of one connector, or of all), the oldest first."""
+    table = schema.table(entity_type)
+    columns = [table.c[item.identifier] for item in entity_type.properties]
+    query = sa.select(*columns).where(is_current(table))
+    if connector is not None:
+        query = query.where(table.c.connector == connector)
+    query = query.order_by(table.c.since, table.c[entity_type.primary_key.identifier]).limit(limit)
+    names = [column.name for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in session.rows(query)]
 
 
 def orders(

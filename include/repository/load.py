@@ -24,12 +24,12 @@ from include.repository.instants import now
 from include.repository.ledger import COOKIE, LOAD, RUN
 from include.repository.links import apply_links
 from include.repository.loading import Loading, Stamp
-from include.repository.resources import apply_resources
-from include.repository.runs import OPEN_STATES, PIPELINE
+from include.repository.resources import apply_resources, zero_counts
+from include.repository.runs import OPEN_STATES, PIPELINE, hold_open
 from include.repository.session import Session, take
 from include.repository.tables import Schema
 from include.storage.engine import engine
-from include.storage.folder import Folder
+from include.storage.folder import Folder, text_sha256
 
 Counts = dict[str, dict[str, int]]
 TICK = timedelta(microseconds=1)
@@ -80,6 +80,7 @@ def load(database: Database, schema: Schema, request: LoadRequest) -> LoadResult
     """Apply the changes of a request, exactly once.
 
     Raises:
+        RunEnded: the run is a synchronization that has ended, as when another took its place.
         StaleBase: the repository has moved on since the changes were computed.
         RepositoryLocked: another load holds the repository for too long.
         RepositoryError: the changes cannot be read or stored. Nothing is changed in any of these cases.
@@ -90,6 +91,7 @@ def load(database: Database, schema: Schema, request: LoadRequest) -> LoadResult
         if recorded:
             bulk.rollback()
             return recorded
+        hold_open(bulk, request.run_id)
         _check_base(bulk, request)
         stamp = Stamp(load_id, _next_instant(bulk))
         result = _apply(Loading(bulk, duck, schema, stamp, request.skip_deletions), request)
@@ -151,7 +153,7 @@ def _apply(loading: Loading, request: LoadRequest) -> LoadResult:
     associations: Counts = {item.identifier: {"inserted": 0, "deleted": 0} for item in request.associations}
     try:
         for entity in request.entity_types:
-            entity_types[entity.identifier] = {"inserted": 0, "updated": 0, "deleted": 0}
+            entity_types[entity.identifier] = zero_counts()
             if file := _changes_file(request, entity):
                 counts, closed = apply_resources(loading, entity, file)
                 entity_types[entity.identifier] = counts
@@ -215,4 +217,6 @@ def _record(bulk: Bulk, request: LoadRequest, result: LoadResult) -> None:
     bulk.run(sa.update(RUN).where(*is_open).values(state="loaded", counters=text, closed_at=result.loaded_at))
     detail: dict[str, Any] = {"load_id": result.load_id, "load_key": request.load_key, "connector": request.connector}
     detail |= {"skip_deletions": request.skip_deletions, "counters": counters, "request": dict(request.detail)}
+    if request.manifest is not None:
+        detail["manifest_sha256"] = text_sha256(request.manifest)
     audit.append(bulk, actor=request.actor, action="load", subject=request.run_id, detail=detail)

@@ -39,11 +39,16 @@ class Stamp:
         """The version columns of a new row."""
         return {"valid_from": self.instant, "valid_to": OPEN_END, "load_id": self.load_id, "closed_by_load_id": None}
 
+    @property
+    def text(self) -> str:
+        """The instant as the SQL of both databases and of DuckDB writes it."""
+        return self.instant.strftime(INSTANT_FORMAT)
+
     def duckdb_columns(self, *, is_sqlite: bool) -> list[str]:
         """The version columns of new rows, as DuckDB expressions of their stored form."""
         kind = "VARCHAR" if is_sqlite else "TIMESTAMP"
         return [
-            f"CAST('{self.instant.strftime(INSTANT_FORMAT)}' AS {kind}) AS valid_from",
+            f"CAST('{self.text}' AS {kind}) AS valid_from",
             f"CAST('{OPEN_END.strftime(INSTANT_FORMAT)}' AS {kind}) AS valid_to",
             f"CAST({self.load_id} AS BIGINT) AS load_id",
             "CAST(NULL AS BIGINT) AS closed_by_load_id",

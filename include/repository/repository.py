@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from include.model.configuration import Association, Configuration, EntityType
-from include.repository import audit, export, history, load, migration, runs, snapshots
+from include.model.remembered import MISSING_RESOURCE, WAITING_LINK
+from include.repository import audit, export, history, load, migration, purge, removals, runs, snapshots
 from include.repository.audit import AuditEntry
 from include.repository.database import LOCK_TIMEOUT, Database
 from include.repository.load import LoadRequest, LoadResult
+from include.repository.removals import RemovedSnapshot
 from include.repository.runs import PIPELINE, Purpose, RunRecord, RunState
 from include.repository.snapshots import SnapshotRecord
 from include.repository.tables import Schema, build_schema
 from include.storage.folder import Folder
 
-__all__ = ["AuditEntry", "LoadRequest", "LoadResult", "Repository", "RunRecord", "SnapshotRecord"]
+__all__ = [
+    "AuditEntry",
+    "LoadRequest",
+    "LoadResult",
+    "RemovedSnapshot",
+    "Repository",
+    "RunRecord",
+    "SnapshotRecord",
+]
 
 
 class Repository:
@@ -57,9 +67,12 @@ class Repository:
         connector: str,
         entity_types: Sequence[EntityType],
         associations: Sequence[Association],
+        *,
+        resource_ids: bool = False,
     ) -> int:
         """Write the current rows and ``base.json``; return the connector's last load (``export``)."""
-        return export.export_base(self._database, self._schema, folder, connector, [*entity_types, *associations])
+        items: list[EntityType | Association] = [*entity_types, *associations]
+        return export.export_base(self._database, self._schema, folder, connector, items, resource_ids=resource_ids)
 
     def export_current(self, item: EntityType | Association, folder: Folder, file: str) -> int:
         """Write the current rows of one entity type or association; return how many."""
@@ -113,6 +126,21 @@ class Repository:
         with self._database.write() as session:
             runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
 
+    def reject(self, run_id: str, message: str, evidence: Mapping[str, Any], *, actor: str) -> None:
+        """End a run as rejected, with the evidence on the audit trail (``runs.reject``)."""
+        with self._database.write() as session:
+            runs.reject(session, run_id, message=message, evidence=evidence, actor=actor)
+
+    def supersede(self, run_id: str, by: str) -> bool:
+        """End an open run in favour of another one (``runs.supersede``)."""
+        with self._database.write() as session:
+            return runs.supersede(session, run_id, by)
+
+    def change_mode(self, run_id: str, mode: str, reason: str) -> None:
+        """Record another mode of an open run, and why (``runs.change_mode``)."""
+        with self._database.write() as session:
+            runs.change_mode(session, run_id, mode, reason)
+
     def run(self, run_id: str) -> RunRecord | None:
         """The run of that id."""
         with self._database.read() as session:
@@ -139,6 +167,26 @@ class Repository:
         with self._database.read() as session:
             return snapshots.last_snapshot(session, connector)
 
+    def last_snapshot_at(self, connector: str, instant: datetime) -> SnapshotRecord | None:
+        """The connector's newest snapshot that was published at an instant (UTC) or before."""
+        with self._database.read() as session:
+            return snapshots.last_snapshot_at(session, connector, instant)
+
+    def snapshot_runs(self, connector: str) -> list[str]:
+        """The runs that published the connector's snapshots, in order."""
+        with self._database.read() as session:
+            return snapshots.snapshot_runs(session, connector)
+
+    def removed_snapshots(self, connector: str) -> dict[str, RemovedSnapshot]:
+        """The connector's snapshots whose files retention has removed, by run."""
+        with self._database.read() as session:
+            return removals.removed_snapshots(session, connector)
+
+    def verify_snapshots(self) -> dict[str, list[str]]:
+        """By connector, one line for every place where the chain of its manifests does not hold."""
+        with self._database.read() as session:
+            return snapshots.broken_chains(session)
+
     # The past
 
     def history(self, entity_type: EntityType | str, key: str) -> list[dict[str, Any]]:
@@ -158,10 +206,51 @@ class Repository:
         with self._database.read() as session:
             return history.links_as_of(session, self._schema, association, instant, limit)
 
+    def link_keys_as_of(
+        self, association: Association | str, instant: datetime, limit: int | None = 1000
+    ) -> list[dict[str, Any]]:
+        """The links at an instant with the keys of both ends; ``export_as_of`` where there are many."""
+        with self._database.read() as session:
+            return history.link_keys_as_of(session, self._schema, self._association(association), instant, limit)
+
     def orders(self, connector: str, run_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
         """The provisioning orders of a connector (of one run), newest first, as they stand now."""
         with self._database.read() as session:
             return history.orders(session, self._schema, connector, run_id, limit)
+
+    # Removing the past
+
+    def purge_before(self, instant: datetime, *, by: str, held: Collection[str] = ()) -> dict[str, int]:
+        """Remove what ended before an instant; rows removed by table (``purge.purge_before``)."""
+        return purge.purge_before(self._past(held), instant, by=by)
+
+    def thin(self, ranges: str, now: datetime | None = None, *, by: str, held: Collection[str] = ()) -> dict[str, int]:
+        """Keep one version per window of ``ranges``; rows removed by table (``purge.thin``)."""
+        return purge.thin(self._past(held), ranges, now, by=by)
+
+    def remove_duplicates(
+        self, entity_type: EntityType | str, excluded: Collection[str], *, by: str, held: Collection[str] = ()
+    ) -> int:
+        """Remove versions that differ from the one before in excluded properties only (``purge.remove_duplicates``)."""
+        return purge.remove_duplicates(self._past(held), self._entity_type(entity_type), excluded, by=by)
+
+    def purged_before(self, identifier: str) -> datetime | None:
+        """The newest cut-off before which history of that entity type or association was removed."""
+        with self._database.read() as session:
+            return purge.purged_before(session, identifier)
+
+    def _past(self, held: Collection[str]) -> purge.History:
+        return purge.History(self._database, self._schema, self._configuration, held)
+
+    def waiting_links(self, connector: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The links that wait for an end, of one connector or of all, the oldest first."""
+        with self._database.read() as session:
+            return history.remembered(session, self._schema, WAITING_LINK, connector, limit)
+
+    def missing_resources(self, connector: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The resources that extracts lack and that are kept for now, of one connector or of all, the oldest first."""
+        with self._database.read() as session:
+            return history.remembered(session, self._schema, MISSING_RESOURCE, connector, limit)
 
     # The audit trail
 
@@ -182,3 +271,6 @@ class Repository:
 
     def _entity_type(self, item: EntityType | str) -> EntityType:
         return item if isinstance(item, EntityType) else self._schema.entity_type(item)
+
+    def _association(self, item: Association | str) -> Association:
+        return item if isinstance(item, Association) else self._schema.association(item)

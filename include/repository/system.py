@@ -1,4 +1,4 @@
-"""Rollcall's own entity types: assignments and orders.
+"""Rollcall's own entity types: assignments and orders, and what a synchronization remembers.
 
 They are declared like an integrator's entity types, so that the one difference compares them, the one
 load writes them, and every change of state is a version with its instant and its run.
@@ -11,6 +11,7 @@ navigation adds ``|<navigation>|<linked resource id>``. States are the numbers o
 from __future__ import annotations
 
 from include.model.configuration import EntityType, Property
+from include.model.remembered import REMEMBERED
 
 ASSIGNED_RESOURCE_TYPE = EntityType(
     identifier="assigned_resource_type",
@@ -78,9 +79,10 @@ PROVISIONING_ORDER = EntityType(
         Property(identifier="verified_at", type="datetime"),
     ),
 )
-SYSTEM_ENTITY_TYPES = (
+PROVISIONING_ENTITY_TYPES = (
     ASSIGNED_RESOURCE_TYPE,
     ASSIGNED_RESOURCE_SCALAR,
     ASSIGNED_RESOURCE_NAVIGATION,
     PROVISIONING_ORDER,
 )
+SYSTEM_ENTITY_TYPES = (*PROVISIONING_ENTITY_TYPES, *REMEMBERED)

@@ -97,6 +97,17 @@ class Schema:
         except KeyError:
             raise SchemaMismatch(f"{identifier}: no entity type of the configuration has this identifier") from None
 
+    def association(self, identifier: str) -> Association:
+        """The association of that identifier.
+
+        Raises:
+            SchemaMismatch: the configuration does not declare it.
+        """
+        try:
+            return self.associations[identifier]
+        except KeyError:
+            raise SchemaMismatch(f"{identifier}: no association of the configuration has this identifier") from None
+
     def ends(self, association: Association) -> tuple[EntityType, EntityType]:
         """The entity types of both ends."""
         return self.entity_type(association.end1.entity_type), self.entity_type(association.end2.entity_type)
@@ -123,6 +134,30 @@ def is_closed(table: Versions) -> sa.ColumnElement[bool]:
 def is_valid_at(table: Versions, instant: datetime) -> sa.ColumnElement[bool]:
     """Rows that were true at an instant."""
     return sa.and_(table.c.valid_from <= instant, table.c.valid_to > instant)
+
+
+def holds(table: Versions, instant: datetime | None) -> sa.ColumnElement[bool]:
+    """Rows that are true now (None), or were at an instant."""
+    return is_current(table) if instant is None else is_valid_at(table, instant)
+
+
+def select_links(schema: Schema, association: Association, instant: datetime | None) -> sa.Select[Any]:
+    """``resource1_id, resource2_id, key1, key2`` of the links that hold now (None), or did at an instant."""
+    table = schema.table(association)
+    first, second = schema.ends(association)
+    table1, table2 = sa.alias(schema.table(first), "end1"), sa.alias(schema.table(second), "end2")
+    return (
+        sa.select(
+            table.c.resource1_id,
+            table.c.resource2_id,
+            table1.c[first.primary_key.identifier].label("key1"),
+            table2.c[second.primary_key.identifier].label("key2"),
+        )
+        .select_from(table)
+        .join(table1, sa.and_(table1.c.resource_id == table.c.resource1_id, holds(table1, instant)))
+        .join(table2, sa.and_(table2.c.resource_id == table.c.resource2_id, holds(table2, instant)))
+        .where(holds(table, instant))
+    )
 
 
 def build_schema(configuration: Configuration) -> Schema:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from include.difference.commands import resolve_commands
 from include.difference.compare import Counts, compare, compare_pairs
 from include.model.configuration import Configuration, Connector, EntityType
+from include.model.remembered import MISSING_RESOURCE, REMEMBERED, WAITING_LINK
 from include.snapshot.computed import Computation, compute, rejects_file
+from include.snapshot.ends import Ends, find_ends
 from include.snapshot.errors import SnapshotError
-from include.snapshot.known import kept_rows, remaining_rows
-from include.snapshot.links import Ends, find_ends
+from include.snapshot.known import kept_rows, remaining_rows, spared_keys
 from include.snapshot.preparation import AssociationCounts, EntityCounts, Preparation
 from include.snapshot.work import Work, parquet
 from include.storage.engine import engine, name
@@ -26,6 +27,8 @@ FILE = "changes.json"
 class Changes:
     """What would be loaded: counters by entity type and association, as ``changes/changes.json`` holds them.
 
+    ``remembered`` counts the changes of what a synchronization remembers (``include.model.remembered``): no
+    limit applies to them.
     ``base_load`` is the load that the comparison started from; ``sha256`` stands for the change files, so
     that an approval can say exactly what was approved.
     """
@@ -35,12 +38,13 @@ class Changes:
     entity_types: Mapping[str, Mapping[str, Any]]
     associations: Mapping[str, Mapping[str, Any]]
     sha256: str
+    remembered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to load."""
-        counters = [*self.entity_types.values(), *self.associations.values()]
-        return any(item[change] for item in counters for change in ("inserted", "updated", "deleted"))
+        counters = [*self.entity_types.values(), *self.associations.values(), *self.remembered.values()]
+        return any(item.get(change) for item in counters for change in ("inserted", "updated", "deleted"))
 
     @classmethod
     def read(cls, run: Folder) -> Changes:
@@ -81,14 +85,16 @@ def compare_snapshot(
             item.identifier: _compare_entity_type(work, item, preparation.entity_types[item.identifier], computation)
             for item in connector.entity_types
         }
-    files = [f"{identifier}.parquet" for identifier in (*entity_types, *associations)]
+        remembered = {item.identifier: _compare_remembered(work, item) for item in REMEMBERED}
     changes = Changes(
         base_load=int(run.child("base").read_json("base.json")["load_id"]),
         mode=mode,
         entity_types=entity_types,
         associations=associations,
-        sha256=_fingerprint(folder, files),
+        sha256="",
+        remembered=remembered,
     )
+    changes = replace(changes, sha256=fingerprint(run, changes))
     folder.write_json(FILE, asdict(changes))
     return changes
 
@@ -109,8 +115,15 @@ def _compare_entity_type(
     if counts.command:
         key, columns = entity_type.primary_key.identifier, [item.identifier for item in entity_type.properties]
         after = resolve_commands(work.connection, work.stored(entity_type.identifier), after, key=key, columns=columns)
-    found = _compare_rows(work, entity_type, counts, after)
-    return {**asdict(found), "complete": counts.complete}
+    return _counters(counts, _compare_rows(work, entity_type, counts, after))
+
+
+def _counters(counts: EntityCounts, found: Counts) -> dict[str, Any]:
+    """The counters of an entity type: what is missing and stays for now is told apart from what is protected."""
+    # What a table of changes does not mention is there.
+    missing = 0 if counts.command else counts.missing
+    found = replace(found, protected=found.protected - missing)
+    return {**asdict(found), "missing": counts.missing, "complete": counts.complete}
 
 
 def _compare_computed(
@@ -125,12 +138,12 @@ def _compare_computed(
     work.connection.execute(f"DROP TABLE {after}")
     kept = protected = 0
     if rows := kept_rows(work, entity_type):
-        key, aside = name(entity_type.primary_key.identifier), _set_aside(work, entity_type)
+        key, spared = name(entity_type.primary_key.identifier), spared_keys(work, entity_type)
         kept = protected = work.count(rows)
         if not counts.deletions:
-            protected = work.count(f"{rows} WHERE CAST({key} AS VARCHAR) IN (SELECT key FROM {aside})")
+            protected = work.count(f"{rows} WHERE CAST({key} AS VARCHAR) IN (SELECT key FROM {spared})")
     found = replace(found, withheld=kept - protected, protected=protected)
-    return {**asdict(found), "complete": counts.complete, "not_computed": failed}
+    return {**_counters(counts, found), "not_computed": failed}
 
 
 def _compare_rows(work: Work, entity_type: EntityType, counts: EntityCounts, after: str) -> Counts:
@@ -142,12 +155,8 @@ def _compare_rows(work: Work, entity_type: EntityType, counts: EntityCounts, aft
         columns=[item.identifier for item in entity_type.properties],
         output=work.run.child("changes").file(f"{entity_type.identifier}.parquet"),
         deletions=counts.deletions,
-        protected=_set_aside(work, entity_type),
+        protected=spared_keys(work, entity_type),
     )
-
-
-def _set_aside(work: Work, entity_type: EntityType) -> str:
-    return parquet(work.clean, f"{entity_type.identifier}.set_aside.parquet")
 
 
 def _compare_association(work: Work, ends: Ends, counts: AssociationCounts) -> dict[str, Any]:
@@ -162,7 +171,35 @@ def _compare_association(work: Work, ends: Ends, counts: AssociationCounts) -> d
         found = compare_pairs(work.connection, before, given, output=output, protected="kept")
     if not counts.deletions:
         found = Counts(found.stored, found.inserted, found.updated, found.deleted, found.protected)
-    return {**asdict(found), "complete": counts.complete}
+    return {**asdict(found), "waiting": counts.waiting, "complete": counts.complete}
+
+
+def _compare_remembered(work: Work, remembered: EntityType) -> dict[str, int]:
+    """What this connector remembers after the run, against what it remembered before."""
+    suffix, owners = _REMEMBERED_FILES[remembered.identifier]
+    before = work.remembered(remembered)
+    files = [
+        f"SELECT * FROM {parquet(work.clean, f'{item.identifier}.{suffix}.parquet')}"
+        for item in getattr(work.connector, owners)
+    ]
+    columns = [item.identifier for item in remembered.properties]
+    shown, key = ", ".join(name(column) for column in columns), remembered.primary_key.identifier
+    none = f"SELECT {shown} FROM {before} WHERE false"
+    found = compare(
+        work.connection,
+        before,
+        f"(SELECT * FROM ({' UNION ALL '.join([none, *files])}) ORDER BY {name(key)})",
+        key=key,
+        columns=columns,
+        output=work.run.child("changes").file(f"{remembered.identifier}.parquet"),
+    )
+    return {"inserted": found.inserted, "updated": found.updated, "deleted": found.deleted}
+
+
+_REMEMBERED_FILES = {
+    WAITING_LINK.identifier: ("waiting", "associations"),
+    MISSING_RESOURCE.identifier: ("missing", "entity_types"),
+}
 
 
 def _keep_links(work: Work, ends: Ends, counts: AssociationCounts) -> tuple[str, str]:
@@ -193,18 +230,22 @@ def _why(work: Work, identifier: str, clean: str, counts: AssociationCounts) -> 
     if not counts.deletions:
         return "true"
     aside = parquet(work.clean, f"{identifier}.set_aside.parquet")
-    protected = " OR ".join(
-        f"s.{key} IN (SELECT {key} FROM {aside} WHERE {key} IS NOT NULL)" for key in ("key1", "key2")
+    whole = (
+        f"s.{key} IN (SELECT {key} FROM {aside} WHERE {key} IS NOT NULL AND {other} IS NULL)"
+        for key, other in (("key1", "key2"), ("key2", "key1"))
     )
+    pair = f"EXISTS (SELECT 1 FROM {aside} a WHERE a.key1 = s.key1 AND a.key2 = s.key2)"
+    protected = " OR ".join((*whole, pair))
     if not counts.command:
         return protected
     return f"""{protected} OR NOT EXISTS (
         SELECT 1 FROM {clean} c WHERE c.command = 'delete' AND c.key1 = s.key1 AND c.key2 = s.key2)"""
 
 
-def _fingerprint(folder: Folder, files: list[str]) -> str:
-    """SHA-256 over the names and hashes of the files, in order of name."""
-    digest = hashlib.sha256()
-    for file in sorted(files):
+def fingerprint(run: Folder, changes: Changes) -> str:
+    """SHA-256 over the names and hashes of the files of ``changes/``, in order of name: what a decision is about."""
+    folder, digest = run.child("changes"), hashlib.sha256()
+    for identifier in sorted((*changes.entity_types, *changes.associations, *changes.remembered)):
+        file = f"{identifier}.parquet"
         digest.update(f"{file} {folder.sha256(file)}\n".encode())
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from include.model.configuration import DUCKDB_TYPES, EntityType, Property
 from include.snapshot.delta import collapse
 from include.snapshot.errors import PreparationError
 from include.snapshot.preparation import EntityCounts
+from include.snapshot.profile import measure
 from include.snapshot.raw import COMMAND, RawTable
 from include.snapshot.values import mistake, parsed
 from include.snapshot.work import Work, parquet
@@ -88,7 +89,16 @@ def prepare_entity_type(work: Work, entity_type: EntityType, raw: RawTable) -> E
         ) from error
     _write_set_aside(work, lines)
     rows = _write_clean(work, lines)
-    return _counts(connection, lines, rows, stored)
+    counts = _counts(connection, lines, rows, stored)
+    work.profiles[entity_type.identifier] = measure(
+        connection,
+        entity_type,
+        header=raw.header,
+        columns=[raw.label(column) for column in lines.columns],
+        mistakes=_mistakes(lines),
+        trusted=counts.complete and not counts.command,
+    )
+    return counts
 
 
 def _read_lines(connection: duckdb.DuckDBPyConnection, entity_type: EntityType, raw: RawTable) -> Lines:
@@ -108,7 +118,7 @@ def _read_lines(connection: duckdb.DuckDBPyConnection, entity_type: EntityType, 
                 f"{entity_type.identifier}: a table of changes cannot feed a property '{COMMAND}' or '{EMPTIED}'"
             )
         fields.append(f"{raw.column(COMMAND, 'the changes')} AS command")
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW lines AS SELECT {', '.join(fields)} FROM {raw.relation}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW lines AS SELECT {', '.join(fields)} FROM {raw.kept}")
     return lines
 
 
@@ -265,6 +275,7 @@ def _counts(connection: duckdb.DuckDBPyConnection, lines: Lines, clean: int, sto
         null_keys=null_keys,
         duplicates=duplicates,
         rejected=rejected,
+        filtered=lines.raw.filtered,
         complete=state.complete and not empty,
         command=state.command,
         repeated=repeated,

@@ -6,6 +6,7 @@ before it fetches, so one connection must be held open, without reset or rollbac
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import logging
@@ -13,7 +14,8 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,17 @@ def checked_tables(connector: Connector) -> list[CheckedTable]:
         identifier = item.identifier
         tables.append(CheckedTable(f"{identifier}{REJECTS}", f"{identifier}.rejects.csv", identifier, (no_line,)))
     return tables
+
+
+def checks_version(connector: Connector) -> str:
+    """SHA-256 over everything that is checked and the version of the library that checks it."""
+    checks = [asdict(table) | {"expectations": _plain(table.expectations)} for table in checked_tables(connector)]
+    text = json.dumps([version(LIBRARY), checks], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(expectations: Sequence[Expectation]) -> list[dict[str, Any]]:
+    return [item.model_dump(mode="json") for item in expectations]
 
 
 def _first_mistake(entity_type: EntityType, expectation: Expectation) -> str | None:

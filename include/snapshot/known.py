@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from include.difference.commands import resolve_commands
-from include.model.configuration import EntityType
+from include.model.configuration import EntityType, Property
 from include.snapshot.work import Work, parquet
 from include.storage.engine import name
+
+
+def spared_keys(work: Work, entity_type: EntityType) -> str:
+    """The keys that are not deleted although no clean row has them, as a SQL relation of ``key``.
+
+    Those of lines that were set aside, and those that are missing but kept for now (``on_missing``).
+    """
+    aside, missing = (f"{entity_type.identifier}.{kind}.parquet" for kind in ("set_aside", "missing"))
+    return f"(SELECT key FROM {parquet(work.clean, aside)} UNION ALL SELECT key FROM {parquet(work.clean, missing)})"
 
 
 def remaining_rows(work: Work, entity_type: EntityType, columns: Sequence[str]) -> str:
@@ -44,6 +53,21 @@ def kept_rows(work: Work, entity_type: EntityType) -> str | None:
         return f"(SELECT * FROM {stored} WHERE {key} IN (SELECT {key} FROM {clean} WHERE command = 'delete'))"
     protected = ""
     if counts.deletions:
-        aside = parquet(work.clean, f"{entity_type.identifier}.set_aside.parquet")
-        protected = f" AND {key} IN (SELECT key FROM {aside})"
+        protected = f" AND {key} IN (SELECT key FROM {spared_keys(work, entity_type)})"
     return f"(SELECT * FROM {stored} WHERE {key} NOT IN (SELECT {key} FROM {clean}){protected})"
+
+
+def keys_by_value(work: Work, entity_type: EntityType, key: Property, values: str | None = None) -> str:
+    """What the values of a key stand for once this run is loaded: a SQL relation of ``value``, ``key``, ``times``.
+
+    ``key`` is the primary key as text, ``times`` how many rows have the value; ``values`` is a query of the
+    only values that are asked for.
+    """
+    primary = entity_type.primary_key.identifier
+    rows = remaining_rows(work, entity_type, list(dict.fromkeys((key.identifier, primary))))
+    asked = f"WHERE CAST({name(key.identifier)} AS VARCHAR) IN ({values})" if values else ""
+    return f"""(
+        SELECT CAST({name(key.identifier)} AS VARCHAR) AS value, min(CAST({name(primary)} AS VARCHAR)) AS key,
+            count(*) AS times
+        FROM {rows} {asked} GROUP BY value
+    )"""

@@ -6,78 +6,23 @@ entity types (a person's line names the organization): that end is then the *own
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from include.model.configuration import Association, AssociationEnd, Configuration, EntityType, Property
+from include.model.configuration import Association
 from include.snapshot.delta import EMPTY_IT, command
+from include.snapshot.ends import End, Ends
 from include.snapshot.entities import SHOWN
-from include.snapshot.errors import PreparationError
-from include.snapshot.known import remaining_rows
+from include.snapshot.known import keys_by_value, spared_keys
 from include.snapshot.preparation import AssociationCounts
 from include.snapshot.raw import COMMAND, RawTable, TableState
 from include.snapshot.values import parsed
+from include.snapshot.waiting import missing_keys, recall_pairs, waiting_pairs, write_waiting
 from include.snapshot.work import Work, parquet
-from include.storage.engine import literal, name
+from include.storage.engine import literal
 
 if TYPE_CHECKING:
     import duckdb
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """One end with its entity type and the key that its column holds. ``number`` is 1 or 2."""
-
-    number: int
-    end: AssociationEnd
-    entity_type: EntityType
-    key: Property
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """An association and its two ends; ``owner`` is the end whose entity type has the same lines."""
-
-    association: Association
-    first: End
-    second: End
-
-    @property
-    def both(self) -> tuple[End, End]:
-        """The two ends in order."""
-        return self.first, self.second
-
-    @property
-    def owner(self) -> End | None:
-        """The end whose lines these are, where the pairs have no table of their own."""
-        for end in self.both:
-            same_table = end.entity_type.connection_table == self.association.connection_table
-            if same_table and end.end.column.casefold() == end.key.source_column.casefold():
-                return end
-        return None
-
-    @property
-    def pairs(self) -> str:
-        """The temporary table of the raw pairs."""
-        return name(f"pairs {self.association.identifier}")
-
-
-def find_ends(configuration: Configuration, association: Association) -> Ends:
-    """The two ends of an association.
-
-    Raises:
-        PreparationError: an end names what no connector declares.
-    """
-    found = []
-    for number, end in enumerate((association.end1, association.end2), start=1):
-        entity_type = configuration.entity_type(end.entity_type)
-        if entity_type is None:
-            raise PreparationError(f"{association.identifier}: no connector declares entity type '{end.entity_type}'")
-        key = entity_type.find(end.key) if end.key else entity_type.primary_key
-        if key is None:
-            raise PreparationError(f"{association.identifier}: {end.entity_type} has no property '{end.key}'")
-        found.append(End(number, end, entity_type, key))
-    return Ends(association, *found)
 
 
 def link_columns(association: Association) -> dict[str, str]:
@@ -93,7 +38,7 @@ def keep_pairs(connection: duckdb.DuckDBPyConnection, ends: Ends, raw: RawTable)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {ends.pairs} AS
         SELECT rowid AS position, {first} AS raw1, {second} AS raw2, {done} AS command
-        FROM {raw.relation} WHERE {first} <> '' OR {second} <> ''
+        FROM {raw.kept} AND ({first} <> '' OR {second} <> '')
     """)
 
 
@@ -106,30 +51,24 @@ def prepare_association(work: Work, ends: Ends, state: TableState) -> Associatio
     stored = work.stored(ends.association.identifier)
     _resolve(work, ends)
     _judge(work, ends, state)
-    _protect(work, ends)
+    counts = _counts(work, ends, state, work.count(stored))
+    recall_pairs(work, ends, counts, _touched_values(ends.owner, state) if ends.owner else None)
+    _protect(work, ends, state, stored)
     clean = _write(work, ends, state, stored)
-    return _counts(work, ends, state, clean, work.count(stored))
+    return replace(counts, clean=clean, waiting=write_waiting(work, ends))
 
 
 def _resolve(work: Work, ends: Ends) -> None:
     """Fill ``resolved``: every pair with the primary keys of its ends, NULL where there is no such row."""
-    known = []
-    for end in ends.both:
-        key, primary = end.key.identifier, end.entity_type.primary_key.identifier
-        rows = remaining_rows(work, end.entity_type, list(dict.fromkeys((key, primary))))
-        known.append(f"""(
-            SELECT CAST({name(key)} AS VARCHAR) AS value, min(CAST({name(primary)} AS VARCHAR)) AS key,
-                count(*) AS times
-            FROM {rows} GROUP BY value
-        )""")
+    known1, known2 = (keys_by_value(work, end.entity_type, end.key) for end in ends.both)
     value1, value2 = (f"CAST({parsed(end.key, f'raw{end.number}')} AS VARCHAR)" for end in ends.both)
     work.connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE resolved AS
         WITH pairs AS (SELECT *, {value1} AS value1, {value2} AS value2 FROM {ends.pairs})
         SELECT pairs.*, k1.key AS key1, k1.times AS times1, k2.key AS key2, k2.times AS times2
         FROM pairs
-        LEFT JOIN {known[0]} k1 ON k1.value = pairs.value1
-        LEFT JOIN {known[1]} k2 ON k2.value = pairs.value2
+        LEFT JOIN {known1} k1 ON k1.value = pairs.value1
+        LEFT JOIN {known2} k2 ON k2.value = pairs.value2
     """)
     work.connection.execute(f"DROP TABLE {ends.pairs}")
 
@@ -148,7 +87,7 @@ def _judge(work: Work, ends: Ends, state: TableState) -> None:
     aside = f"WHEN key{owner.number} IN (SELECT key FROM {_aside(work, owner)}) THEN 'row_set_aside'" if owner else ""
     work.connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE judged AS
-        WITH links AS ({_links(owner if state.command else None)})
+        WITH links AS ({_links(owner, state)})
         SELECT *, CASE
             WHEN command = 'delete' THEN NULL
             {aside}
@@ -162,11 +101,14 @@ def _judge(work: Work, ends: Ends, state: TableState) -> None:
     """)
 
 
-def _links(owner: End | None) -> str:
-    """The lines that hold a link. Of an owner's several changes the last one counts."""
+def _links(owner: End | None, state: TableState) -> str:
+    """The lines that hold a link. Of several changes of an owner, or of a pair, the last one counts."""
     holding = "SELECT * FROM resolved WHERE raw1 <> '' AND raw2 <> ''"
-    if owner is None:
+    if not state.command:
         return holding
+    if owner is None:
+        return f"""{holding} AND position IN (
+            SELECT max(position) FROM resolved GROUP BY coalesce(value1, raw1), coalesce(value2, raw2))"""
     other = f"raw{3 - owner.number}"
     return f"""{holding}
         AND command IS DISTINCT FROM 'delete' AND NOT (command = 'merge' AND {other} = '{EMPTY_IT}')
@@ -182,39 +124,58 @@ def _touching(owner: End, what: str) -> str:
     """
 
 
+def _touched_values(owner: End, state: TableState) -> str:
+    """A query of the owners whose links the lines replace, by value."""
+    value = f"value{owner.number}"
+    return _touching(owner, value) if state.command else f"SELECT {value} FROM judged WHERE {value} IS NOT NULL"
+
+
 def _aside(work: Work, end: End) -> str:
     return parquet(work.clean, f"{end.entity_type.identifier}.set_aside.parquet")
 
 
-def _dangles(work: Work, ends: Ends, end: End) -> str:
-    """Whether a line only names what is not there: it replaces no stored link of this end, so it protects none.
+def _kept_by_unresolved(work: Work, end: End, other: End, stored: str) -> list[str]:
+    """Queries of what the unresolved references of one end keep: ``key1`` and ``key2``, one of them or both.
 
-    That is so where this end may have many links, and no row of the other end was set aside: were one, the
-    reference might mean it, and a link to it might be among those stored.
+    An end that takes one link keeps it until its reference resolves. One that takes many keeps a link only
+    while the reference may mean its other end: that is a row which was set aside, by a key that may be
+    among what could not be read. The primary key of a row set aside is known, so a reference by it does
+    not mean that row.
     """
-    other = ends.both[2 - end.number]
+    unresolved = f"judged WHERE reason = 'unresolved_reference' AND key{end.number} IS NOT NULL"
     counts = work.entity_types.get(other.entity_type.identifier)
-    other_is_whole = counts is None or not (
-        counts.null_keys or counts.unreadable_keys or work.count(_aside(work, other))
-    )
-    if end.end.collection and other_is_whole:
-        return "(reason = 'unresolved_reference')"
-    return "false"
-
-
-def _protect(work: Work, ends: Ends) -> None:
-    """Write whose stored links are kept: those of ``key1``, or, where it is NULL, those to ``key2``."""
-    identifier, owner = ends.association.identifier, ends.owner
-    first_dangles, second_dangles = (_dangles(work, ends, end) for end in ends.both)
-    rows = [
-        f"""SELECT key1, CAST(NULL AS VARCHAR) AS key2 FROM judged
-            WHERE reason IS NOT NULL AND key1 IS NOT NULL AND NOT {first_dangles}""",
-        f"""SELECT NULL, key2 FROM judged WHERE reason IS NOT NULL AND key2 IS NOT NULL
-            AND (key1 IS NULL OR reason <> 'unresolved_reference') AND NOT {second_dangles}""",
+    if not end.end.collection or (counts and counts.unreadable_keys and not other.key.primary_key):
+        return [f"SELECT {_SHOWN_KEY[end.number].format(key=f'key{end.number}')} FROM {unresolved}"]
+    if counts is None or other.key.primary_key:
+        return []
+    return [
+        f"""SELECT s.key1, s.key2 FROM {stored} s WHERE s.key{end.number} IN (SELECT key{end.number} FROM {unresolved})
+            AND s.key{other.number} IN (SELECT key FROM {_aside(work, other)})"""
     ]
+
+
+_SHOWN_KEY = {1: "{key} AS key1, CAST(NULL AS VARCHAR) AS key2", 2: "CAST(NULL AS VARCHAR) AS key1, {key} AS key2"}
+
+
+def _protect(work: Work, ends: Ends, state: TableState, stored: str) -> None:
+    """Write which stored links are kept: those of ``key1``, those to ``key2``, or, with both, that pair."""
+    identifier, owner = ends.association.identifier, ends.owner
+    rows = [
+        f"""SELECT {_SHOWN_KEY[number].format(key=f"key{number}")} FROM judged
+            WHERE reason NOT IN ('unresolved_reference', 'row_set_aside') AND key{number} IS NOT NULL"""
+        for number in (1, 2)
+    ]
+    rows += _kept_by_unresolved(work, ends.first, ends.second, stored)
+    rows += _kept_by_unresolved(work, ends.second, ends.first, stored)
+    # A row that stays as it was keeps its links: those that its own line says, or that a table of pairs lacks with it.
     if owner is not None:
-        shown = "key, NULL" if owner.number == 1 else "NULL, key"
-        rows.append(f"SELECT {shown} FROM {_aside(work, owner)}")
+        rows.append(f"SELECT {_SHOWN_KEY[owner.number].format(key='key')} FROM {spared_keys(work, owner.entity_type)}")
+    elif not state.command:
+        rows += [
+            f"SELECT {_SHOWN_KEY[end.number].format(key='key')} FROM {missing_keys(work, end)}"
+            for end in ends.both
+            if end.entity_type.identifier in work.entity_types
+        ]
     work.copy(f"SELECT DISTINCT * FROM ({' UNION ALL '.join(rows)}) ORDER BY ALL", f"{identifier}.set_aside.parquet")
     first, second = (literal(end.end.column) for end in ends.both)
     # The end to look at: the command, the first end where that one is not found once, else the second.
@@ -240,23 +201,49 @@ def _write(work: Work, ends: Ends, state: TableState, stored: str) -> int:
     if state.command and ends.owner:
         pairs = _owned_changes(ends.owner, stored)
     elif state.command:
-        pairs = """
-            SELECT key1, key2,
-                CASE WHEN arg_max(command, position) = 'delete' THEN 'delete' ELSE 'insert' END AS command
-            FROM judged WHERE reason IS NULL AND key1 IS NOT NULL AND key2 IS NOT NULL GROUP BY key1, key2
-        """
+        pairs = _pair_changes(work, ends, stored)
     else:
-        pairs = "SELECT DISTINCT key1, key2 FROM judged WHERE reason IS NULL"
+        pairs = _GIVEN
     clean = work.copy(f"SELECT * FROM ({pairs}) ORDER BY key1, key2", f"{identifier}.parquet")
     work.copy_csv(f"SELECT * FROM {parquet(work.clean, f'{identifier}.parquet')}", f"{identifier}.sorted.csv")
     return clean
+
+
+_GIVEN = """
+    SELECT key1, key2 FROM judged WHERE reason IS NULL
+    UNION SELECT key1, key2 FROM recalled WHERE reason IS NULL"""
+"""The links that there are now: those of lines, and those of pairs that waited."""
+
+
+def _pair_changes(work: Work, ends: Ends, stored: str) -> str:
+    """The links that the lines give and take; a pair that waited and is taken takes the link that it replaced along."""
+    replaced = "".join(
+        f"""
+        UNION ALL
+        SELECT s.key1, s.key2, 'delete' FROM {stored} s WHERE s.key{end.number} IN (
+            SELECT j.key{end.number} FROM judged j JOIN {waiting_pairs(work, ends.association)} w USING (value1, value2)
+            WHERE j.command = 'delete')"""
+        for end in ends.single
+    )
+    return f"""
+        WITH given AS (
+            SELECT key1, key2 FROM judged WHERE reason IS NULL AND command <> 'delete'
+            UNION SELECT key1, key2 FROM recalled WHERE reason IS NULL
+        )
+        SELECT key1, key2, 'insert' AS command FROM given
+        UNION
+        SELECT key1, key2, command FROM (
+            SELECT key1, key2, command FROM judged
+            WHERE command = 'delete' AND key1 IS NOT NULL AND key2 IS NOT NULL {replaced}
+        ) taken WHERE NOT EXISTS (SELECT 1 FROM given g WHERE g.key1 = taken.key1 AND g.key2 = taken.key2)
+    """
 
 
 def _owned_changes(owner: End, stored: str) -> str:
     """The links that an owner's last line gives, and the end of those that it had before."""
     key, touched = f"key{owner.number}", _touching(owner, f"any_value(key{owner.number})")
     return f"""
-        WITH given AS (SELECT DISTINCT key1, key2 FROM judged WHERE reason IS NULL)
+        WITH given AS ({_GIVEN})
         SELECT key1, key2, 'insert' AS command FROM given
         UNION ALL
         SELECT key1, key2, 'delete' FROM {stored} s
@@ -266,7 +253,7 @@ def _owned_changes(owner: End, stored: str) -> str:
     """
 
 
-def _counts(work: Work, ends: Ends, state: TableState, clean: int, stored: int) -> AssociationCounts:
+def _counts(work: Work, ends: Ends, state: TableState, stored: int) -> AssociationCounts:
     row = work.connection.execute(
         "SELECT count(*), count(reason), count(*) FILTER (reason = 'unparsable') FROM judged"
     ).fetchone()
@@ -276,11 +263,10 @@ def _counts(work: Work, ends: Ends, state: TableState, clean: int, stored: int) 
     if owner_counts:
         complete, reason = owner_counts.complete, owner_counts.reason
         unreadable += owner_counts.unreadable_keys
-    elif complete and stored and not clean and not state.command:
+    elif complete and stored and exported == rejected and not state.command:
         complete, reason = False, "no usable line" if exported else "empty export"
     return AssociationCounts(
         exported=exported,
-        clean=clean,
         rejected=rejected,
         complete=complete,
         command=state.command,

@@ -11,12 +11,15 @@ FILE = "preparation.json"
 
 @dataclass(frozen=True, slots=True)
 class EntityCounts:
-    """Lines of one entity type: ``exported = clean + null_keys + duplicates + rejected``.
+    """Lines of one entity type: ``exported = clean + null_keys + duplicates + rejected + filtered``.
+
+    ``filtered`` lines were left out by a ``WhereValue`` of the connection: they are absent on purpose.
 
     ``duplicates`` holds ``repeated`` lines (equal to one that is kept, or superseded by a later command)
     and lines of one key that contradict each other. ``unreadable_keys`` counts rejected lines whose key
-    itself is no value: nobody knows which stored row they are, so nothing is deleted. ``reason`` says why
-    a table is not complete.
+    itself is no value: nobody knows which stored row they are, so nothing is deleted. ``missing`` counts
+    stored rows that the extracts lack and that are kept for now (``on_missing``). ``reason`` says why a
+    table is not complete.
     """
 
     exported: int = 0
@@ -24,11 +27,13 @@ class EntityCounts:
     null_keys: int = 0
     duplicates: int = 0
     rejected: int = 0
+    filtered: int = 0
     complete: bool = False
     command: bool = False
     repeated: int = 0
     unreadable_keys: int = 0
     stored: int = 0
+    missing: int = 0
     reason: str | None = None
 
     @property
@@ -39,9 +44,12 @@ class EntityCounts:
 
 @dataclass(frozen=True, slots=True)
 class AssociationCounts:
-    """Lines of one association that hold a link; a pair may stand on several lines.
+    """Lines of one association that hold a link and that no ``WhereValue`` left out.
+
+    A pair may stand on several lines.
 
     ``unreadable_keys`` counts lines of which an end is no value: nobody knows whose links they are.
+    ``waiting`` counts the pairs that wait for an end once the run is loaded.
     """
 
     exported: int = 0
@@ -51,6 +59,7 @@ class AssociationCounts:
     command: bool = False
     stored: int = 0
     unreadable_keys: int = 0
+    waiting: int = 0
     reason: str | None = None
 
     @property

@@ -9,9 +9,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from include.model.configuration import Transformation
+from include.model.transformations import source_columns
 from include.snapshot.errors import PreparationError
+from include.snapshot.transformations import FILTERED, transformed
 from include.storage.engine import literal, name
 from include.storage.folder import Folder
 
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 COMMAND = "command"
 """The extra column of a table of changes."""
 MAXIMUM_LINE = 16 * 1024 * 1024
-"""Bytes of the longest line that is read; DuckDB's buffers must hold two of them."""
+"""Bytes of the longest line that is read. A buffer of DuckDB holds two; by default it would take sixteen, 256 MB."""
 FAULTS = (
     (r"^Out of Memory", "DuckDB's memory is too small to read it; raise ROLLCALL_DUCKDB_MEMORY"),
     (r"Maximum line size", f"the line is longer than {MAXIMUM_LINE} bytes; leave that column out of the mapping"),
@@ -45,7 +49,9 @@ class TableState:
 class RawTable:
     """One raw file, loaded: where it lies in DuckDB, its header, and how many rows it holds.
 
-    The relation's columns are ``c0``, ``c1`` ... in order of the header; only the mapped ones are kept.
+    The relation's columns are ``c0``, ``c1`` ... in order of the header; only those that are read are kept.
+    The header has the columns of the file, then those that transformations make. ``filtered`` of the
+    ``rows`` were left out by a transformation.
     """
 
     table: str
@@ -53,6 +59,12 @@ class RawTable:
     header: tuple[str, ...]
     rows: int
     state: TableState
+    filtered: int = 0
+
+    @property
+    def kept(self) -> str:
+        """The rows that no transformation left out, as SQL; ``rowid`` is their place in the file."""
+        return f"{self.relation} WHERE NOT {FILTERED}"
 
     @property
     def file(self) -> str:
@@ -91,8 +103,22 @@ def read_reports(run: Folder) -> dict[str, TableState]:
     return states
 
 
+def first_export(run: Folder) -> datetime:
+    """When the first export of a run began (UTC, without a zone); now, where none says it."""
+    raw = run.child("raw")
+    reports = (raw.read_json(file) for file in raw.names("*.report.json"))
+    began = [datetime.fromisoformat(report["started_at"]) for report in reports if "started_at" in report]
+    return min(began, default=datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
+
+
 def load_table(
-    connection: duckdb.DuckDBPyConnection, run: Folder, table: str, state: TableState, mapped: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    run: Folder,
+    table: str,
+    state: TableState,
+    mapped: Mapping[str, str],
+    *,
+    transformations: tuple[Transformation, ...] = (),
 ) -> RawTable:
     """Load the mapped columns of one raw file into a temporary table, in the order of the file.
 
@@ -104,32 +130,43 @@ def load_table(
         table: the connection table.
         state: what its export reported.
         mapped: each mapped column, with what it is mapped to (for messages).
+        transformations: what is done to the table first.
 
     Raises:
-        PreparationError: the file is missing, lacks a mapped column, is not the CSV it should be, or
+        PreparationError: the file is missing, lacks a column that is read, is not the CSV it should be, or
             holds another number of rows than reported.
     """
     raw, file, relation = run.child("raw"), f"raw/{table}.csv", name(f"raw {table}")
-    if not raw.exists(f"{table}.csv"):
-        if state.rows is None:
-            nothing = ", ".join(f"CAST(NULL AS VARCHAR) AS c{index}" for index in range(len(mapped)))
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {nothing} WHERE false")
-            return RawTable(table, relation, tuple(mapped), 0, state)
+    wanted = source_columns(transformations, mapped)
+    if raw.exists(f"{table}.csv"):
+        header = read_header(run, file)
+        source = csv_relation(raw.file(f"{table}.csv"), numbered(header))
+    elif state.rows is None:
+        header = tuple(wanted)
+        nothing = ", ".join(f"CAST(NULL AS VARCHAR) AS c{index}" for index in range(len(header)))
+        source = f"(SELECT {nothing} WHERE false)"
+    else:
         raise PreparationError(
             f"{file} is missing although its export reported {state.rows} rows: run the export again"
         )
-    header = read_header(run, file)
-    indexes = sorted({find_column(header, column, file, purpose) for column, purpose in mapped.items()})
-    kept = ", ".join(f"c{index}" for index in indexes)
-    rows = _create(
+    kept = ", ".join(f"c{index}" for index in _indexes(header, wanted, file))
+    query, columns = transformed(
         connection,
-        f"""CREATE OR REPLACE TEMP TABLE {relation} AS
-            SELECT {kept} FROM {csv_relation(raw.file(f"{table}.csv"), numbered(header))}""",
-        file,
+        f"(SELECT {kept} FROM {source})",
+        header,
+        transformations,
+        lambda names, column, purpose: find_column(names, column, file, purpose),
+        command=f"c{find_column(header, COMMAND, file, 'the changes')}" if state.command else None,
     )
+    rows = _create(connection, f"CREATE OR REPLACE TEMP TABLE {relation} AS {query}", file)
     if state.rows is not None and rows != state.rows:
         raise PreparationError(f"{file} holds {rows} rows where its export reported {state.rows}: run the export again")
-    return RawTable(table, relation, header, rows, state)
+    filtered = connection.execute(f"SELECT count(*) FROM {relation} WHERE {FILTERED}").fetchone()
+    return RawTable(table, relation, columns, rows, state, int(filtered[0]) if filtered else 0)
+
+
+def _indexes(header: tuple[str, ...], wanted: Mapping[str, str], file: str) -> list[int]:
+    return sorted({find_column(header, column, file, purpose) for column, purpose in wanted.items()})
 
 
 def find_column(header: Iterable[str], wanted: str, file: str, purpose: str) -> int:
@@ -182,7 +219,7 @@ def csv_relation(path: str, columns: Sequence[str]) -> str:
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
     return f"""read_csv({literal(path)}, columns = {{{types}}}, auto_detect = false,
         header = true, delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false,
-        strict_mode = true, max_line_size = {MAXIMUM_LINE})"""
+        strict_mode = true, max_line_size = {MAXIMUM_LINE}, buffer_size = {2 * MAXIMUM_LINE})"""
 
 
 def _create(connection: duckdb.DuckDBPyConnection, statement: str, file: str) -> int:

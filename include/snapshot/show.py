@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from include.snapshot.raw import csv_relation, read_header
 from include.storage.engine import engine, literal, name
 from include.storage.folder import Folder
+
+if TYPE_CHECKING:
+    import duckdb
 
 SET_ASIDE = {".nullpk.csv": "empty key", ".duplicates.csv": "duplicate key", ".rejects.csv": None}
 SHOWN_CHARACTERS = 60
@@ -37,48 +41,63 @@ class ShownReject:
 
 
 def list_changes(run: Folder, limit: int, names: Mapping[str, str]) -> list[ShownChange]:
-    """The first changes of each table of a run, up to ``limit`` in all, deletions first.
+    """The first changes of each table of a run, up to ``limit`` in all (``shown_changes``)."""
+    changes = run.child("changes")
+    if not changes.exists("changes.json"):
+        return []
+    counters = changes.read_json("changes.json")
+    with engine(run) as connection:
+        return shown_changes(connection, changes, counters["entity_types"], counters["associations"], limit, names)
+
+
+def shown_changes(
+    connection: duckdb.DuckDBPyConnection,
+    changes: Folder,
+    entity_types: Iterable[str],
+    associations: Iterable[str],
+    limit: int,
+    names: Mapping[str, str],
+) -> list[ShownChange]:
+    """The first changes of each table, up to ``limit`` in all, deletions first.
 
     ``difference`` names each changed column with its old and new value; values are cut to a line.
 
     Args:
-        run: the run's folder.
-        limit: changes to return.
+        connection: an engine that reads the folder.
+        changes: the folder of ``<identifier>.parquet`` as the comparison writes them.
+        entity_types: their identifiers.
+        associations: their identifiers.
+        limit: rows to return.
         names: per entity type, the property whose value a person knows the resource by.
     """
-    changes = run.child("changes")
     found: list[ShownChange] = []
-    if not changes.exists("changes.json"):
-        return found
-    counters = changes.read_json("changes.json")
-    with engine(run) as connection:
-        for table in counters["entity_types"]:
-            path = literal(changes.file(f"{table}.parquet"))
-            columns = [
-                str(row[0])
-                for row in connection.execute(
-                    f"SELECT unnest(new, max_depth := 1) FROM read_parquet({path}) LIMIT 0"
-                ).description
-            ]
-            pairs = ", ".join(
-                f"CASE WHEN list_contains(changed_columns, {literal(column)}) THEN {literal(column + ': ')}"
-                f" || coalesce(left(old.{name(column)}::VARCHAR, {SHOWN_CHARACTERS}), 'NULL') || ' → '"
-                f" || coalesce(left(new.{name(column)}::VARCHAR, {SHOWN_CHARACTERS}), 'NULL') END"
-                for column in columns
-            )
-            query = f"""
-                SELECT command, key, {_name(columns, names.get(table))}, concat_ws('; ', {pairs})
-                FROM read_parquet({path})
-                ORDER BY command = 'delete' DESC, key LIMIT {limit - len(found)}
-            """
-            found += [ShownChange(table, *row) for row in connection.execute(query).fetchall()]
-        for table in counters["associations"]:
-            path = literal(changes.file(f"{table}.parquet"))
-            query = f"""
-                SELECT command, key1 || ' ↔ ' || key2, '', '' FROM read_parquet({path})
-                ORDER BY command = 'delete' DESC, key1, key2 LIMIT {limit - len(found)}
-            """
-            found += [ShownChange(table, *row) for row in connection.execute(query).fetchall()]
+    for table in entity_types:
+        path = literal(changes.file(f"{table}.parquet"))
+        columns = [
+            str(row[0])
+            for row in connection.execute(
+                f"SELECT unnest(new, max_depth := 1) FROM read_parquet({path}) LIMIT 0"
+            ).description
+        ]
+        pairs = ", ".join(
+            f"CASE WHEN list_contains(changed_columns, {literal(column)}) THEN {literal(column + ': ')}"
+            f" || coalesce(left(old.{name(column)}::VARCHAR, {SHOWN_CHARACTERS}), 'NULL') || ' → '"
+            f" || coalesce(left(new.{name(column)}::VARCHAR, {SHOWN_CHARACTERS}), 'NULL') END"
+            for column in columns
+        )
+        query = f"""
+            SELECT command, key, {_name(columns, names.get(table))}, concat_ws('; ', {pairs})
+            FROM read_parquet({path})
+            ORDER BY command = 'delete' DESC, key LIMIT {limit - len(found)}
+        """
+        found += [ShownChange(table, *row) for row in connection.execute(query).fetchall()]
+    for table in associations:
+        path = literal(changes.file(f"{table}.parquet"))
+        query = f"""
+            SELECT command, key1 || ' ↔ ' || key2, '', '' FROM read_parquet({path})
+            ORDER BY command = 'delete' DESC, key1, key2 LIMIT {limit - len(found)}
+        """
+        found += [ShownChange(table, *row) for row in connection.execute(query).fetchall()]
     return found
 
 

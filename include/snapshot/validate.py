@@ -15,8 +15,10 @@ from pathlib import Path
 
 from include.model.configuration import Connector
 from include.snapshot.errors import SnapshotError
-from include.snapshot.expectations import Check, CheckedTable, checked_tables, run_checks
+from include.snapshot.expectations import Check, CheckedTable, checked_tables, checks_version, run_checks
+from include.snapshot.previous import PublishedSnapshot
 from include.snapshot.raw import csv_relation
+from include.snapshot.reuse import take_over_validation
 from include.snapshot.work import REJECT_COLUMNS
 from include.storage.engine import literal, name
 from include.storage.folder import Folder
@@ -42,11 +44,16 @@ class Validation:
     data_docs_path: str = f"validation/{DOCS}/index.html"
 
 
-def validate(connector: Connector, run: Folder) -> Validation:
+def validate(connector: Connector, run: Folder, previous: PublishedSnapshot | None = None) -> Validation:
     """Check the clean tables of a run; ``validation/results.json`` is written last.
 
     Checked are the model (primary keys, unique keys, allowed values, rejected lines) and the expectations
     that the integrator wrote, each with its severity.
+
+    Args:
+        connector: whose run it is.
+        run: the folder of the run.
+        previous: a snapshot of ``reuse.same_origin``, whose results hold where its clean tables are the same.
 
     Raises:
         SnapshotError: the run is not prepared.
@@ -55,6 +62,8 @@ def validate(connector: Connector, run: Folder) -> Validation:
     if not clean.exists("preparation.json"):
         raise SnapshotError("clean/preparation.json is missing: prepare the run before validating it")
     folder.remove(RESULTS)
+    if previous is not None and take_over_validation(connector, run, previous):
+        return _read(folder)
     tables = checked_tables(connector)
     with tempfile.TemporaryDirectory(prefix="rollcall-validation-") as temporary:
         place = Path(temporary)
@@ -69,6 +78,7 @@ def validate(connector: Connector, run: Folder) -> Validation:
             "critical": list(validation.critical),
             "warnings": list(validation.warnings),
             "checked": validation.checked,
+            "checks_version": checks_version(connector),
             "results": [asdict(check) for check in checks],
         },
     )
@@ -96,6 +106,11 @@ def _relation(table: CheckedTable, file: str) -> str:
     if table.file.endswith(".csv"):
         return csv_relation(file, REJECT_COLUMNS)
     return f"read_parquet({literal(file)})"
+
+
+def _read(folder: Folder) -> Validation:
+    found = folder.read_json(RESULTS)
+    return Validation(found["success"], tuple(found["critical"]), tuple(found["warnings"]), found["checked"])
 
 
 def _verdict(checks: Sequence[Check]) -> Validation:

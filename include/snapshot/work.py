@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from include.model.configuration import Connector
+from include.model.configuration import Connector, EntityType
 from include.snapshot.errors import PreparationError
 from include.snapshot.preparation import EntityCounts
+from include.snapshot.profile import TableProfile
 from include.storage.engine import literal
 from include.storage.folder import Folder
 
@@ -26,12 +28,19 @@ def parquet(folder: Folder, file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run of one connector in one engine. ``entity_types`` holds what was prepared so far."""
+    """One run of one connector in one engine. ``entity_types`` and ``profiles`` hold what was prepared so far.
+
+    ``read_at`` (UTC, without a zone) is when the run's first export began; ``run_id`` names the run in what
+    is remembered of it.
+    """
 
     connection: duckdb.DuckDBPyConnection
     connector: Connector
     run: Folder
     entity_types: dict[str, EntityCounts] = field(default_factory=dict)
+    profiles: dict[str, TableProfile] = field(default_factory=dict)
+    run_id: str = ""
+    read_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
 
     @property
     def clean(self) -> Folder:
@@ -50,6 +59,20 @@ class Work:
                 f"base/{file} is missing: export the repository's rows of {identifier} into the run first"
             )
         return parquet(folder, file)
+
+    def remembered(self, entity_type: EntityType) -> str:
+        """What is stored for this connector of what a synchronization remembers, as a SQL relation.
+
+        Raises:
+            PreparationError: the run has no copy of it.
+        """
+        connector = literal(self.connector.identifier)
+        return f"(SELECT * FROM {self.stored(entity_type.identifier)} WHERE connector = {connector})"
+
+    @property
+    def first_seen(self) -> str:
+        """The columns of something that this run sees for the first time, as SQL: ``since`` and ``run_id``."""
+        return f"CAST({literal(self.read_at.isoformat())} AS TIMESTAMP), {literal(self.run_id)}"
 
     def count(self, relation: str) -> int:
         """Rows of a relation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT
+from include.orchestration.decisions import APPLY_ALL, APPLY_WITHOUT_DELETIONS, REJECT
 from tests.e2e.conftest import PEOPLE, World, write_staff
 
 pytestmark = pytest.mark.timeout(420)
@@ -48,18 +48,39 @@ def test_a_rejected_run_writes_nothing_and_the_record_says_who(loaded: World) ->
     assert rejection.detail["change_set"]
 
 
-def test_while_a_run_is_blocked_another_one_skips_and_says_why(loaded: World) -> None:
+def test_while_a_run_is_blocked_incremental_ones_skip_and_a_complete_one_takes_its_place(loaded: World) -> None:
     write_staff(loaded.files, PEOPLE // 2)
     blocked = loaded.client.trigger(DAG, "cut-again")
     loaded.client.wait_for_task(DAG, blocked, "approve", WAITING)
 
-    second = loaded.client.trigger(DAG, "meanwhile")
+    second = loaded.client.trigger(DAG, "meanwhile", {"mode": "incremental"})
     loaded.client.wait_for_run(DAG, second)
     assert loaded.client.task_states(DAG, second)["open_run"] == "skipped"
-    assert "run cut-again is blocked" in loaded.client.log(DAG, second, "open_run")
+    log = loaded.client.log(DAG, second, "open_run")
+    assert "run cut-again is blocked" in log
+    assert "max_percentage_deleted_lines exceeded" in log
 
-    loaded.client.answer(DAG, blocked, "approve", REJECT)
+    write_staff(loaded.files, PEOPLE)
+    third = loaded.client.trigger(DAG, "mended")
+    assert loaded.client.wait_for_run(DAG, third) == "success"
+    assert loaded.repository.run(third).state == "loaded"
+    assert loaded.repository.run(blocked).state == "superseded"
+
+    loaded.client.answer(DAG, blocked, "approve", APPLY_ALL)
     assert loaded.client.wait_for_run(DAG, blocked) == "success"
+    assert loaded.client.task_states(DAG, blocked)["load"] == "skipped"
+    assert len(names(loaded)) == PEOPLE
+
+
+def test_a_dry_run_walks_the_whole_path_and_writes_nothing(loaded: World) -> None:
+    write_staff(loaded.files, PEOPLE // 2)
+    run = loaded.client.trigger(DAG, "dry", {"dry_run": True})
+    assert loaded.client.wait_for_run(DAG, run) == "success"
+    states = loaded.client.task_states(DAG, run)
+    assert (states["guard"], states["approve"], states["load"]) == ("success", "skipped", "skipped")
+    assert "it would wait for an approval" in loaded.client.log(DAG, run, "load")
+    assert loaded.repository.run(run) is None
+    assert len(names(loaded)) == PEOPLE
 
 
 def test_apply_all_but_deletions_keeps_the_missing_rows(loaded: World) -> None:

@@ -51,12 +51,45 @@ class TestCommand:
         rejects = rollcall("show", "rejects", "Staff").output
         assert all(part in rejects for part in ("P002", "since", "someday", "unparsable"))
 
+    def test_show_limits_of_the_last_run_and_of_any_other(self, staff: Pipeline) -> None:
+        passed = rollcall("show", "limits", "Staff")
+        assert passed.exit_code == 0
+        assert "limits of run-2" in passed.output
+        assert "exceeded" not in passed.output
+        assert "1 updated of 63 stored, limit 5 %" in passed.output
+        initial = rollcall("show", "limits", "Staff", "--run", "run-1").output
+        assert initial.index("lifted") < initial.index("respected")
+        staff.people(20)
+        rollcall("synchronize", "Staff")
+        blocked = rollcall("show", "limits", "Staff").output
+        assert "max_percentage_fewer_rows" in blocked
+        assert blocked.index("exceeded") < blocked.index("respected")
+        assert (
+            "run nothing did not come to its limits" in rollcall("show", "limits", "Staff", "--run", "nothing").output
+        )
+
+    def test_show_waiting_lists_links_with_their_age_and_show_missing_the_rows_kept(self, staff: Pipeline) -> None:
+        file = staff.files.parent / "configuration" / "staff.yaml"
+        kept = "    connection_table: People\n    on_missing: {keep_runs: 3}\n"
+        file.write_text(file.read_text().replace("    connection_table: People\n", kept, 1))
+        staff.write(*(person(number) for number in range(58)), person(58).replace(",T1", ",T9"))
+        staff.synchronize()
+        waiting = rollcall("show", "waiting", "Staff").output
+        assert all(part in waiting for part in ("Staff_PersonTeam", "P058", "T9", "unresolved_reference", "0 d 0 h"))
+        missing = rollcall("show", "missing").output
+        assert all(part in missing for part in ("Staff_Person", "P059", "run-3", "1 of 3"))
+        unknown = rollcall("show", "waiting", "Nobody")
+        assert unknown.exit_code == 1
+        assert "Nobody" in unknown.output
+
     @pytest.mark.usefixtures("staff")
     def test_history_and_as_of(self) -> None:
         history = rollcall("history", "Staff_Person", "P001").output
         assert history.index("Name 1") < history.index("Renamed")
         assert "Renamed" in rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_Person").output
         assert "Renamed" not in rollcall("as-of", "2000-01-01", "Staff_Person").output
+        links = rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_PersonTeam").output
+        assert all(part in links for part in ("key1", "key2", "P001"))
         unknown = rollcall("history", "Staff_Person", "P999")
         assert unknown.exit_code == 1
         assert "no resource 'P999'" in unknown.output

@@ -10,7 +10,8 @@ from include.orchestration import synchronize
 from include.orchestration.decisions import APPLY_ALL, REJECT, Decision
 from include.orchestration.project import find_connector, load_project
 from include.orchestration.run import SkipRun, open_run
-from include.snapshot.manifest import sha256, verify
+from include.orchestration.verification import verify
+from include.storage.folder import text_sha256
 from tests.integration.orchestration.conftest import Pipeline, person
 
 
@@ -45,7 +46,7 @@ def test_a_row_set_aside_is_not_a_deletion(pipeline: Pipeline) -> None:
     pipeline.write(*lines)
     before = pipeline.state()
     _, result = pipeline.synchronize()
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}
     assert result["associations"]["Staff_PersonTeam"] == {"inserted": 0, "deleted": 0}
     assert pipeline.state() == before
 
@@ -111,11 +112,11 @@ def test_a_rejection_is_on_record_and_writes_nothing(pipeline: Pipeline) -> None
 
 
 def test_only_one_run_of_a_connector_is_open_at_a_time(pipeline: Pipeline) -> None:
-    pipeline.people(10)
-    run, _ = pipeline.synchronize()
-    with pytest.raises(SkipRun, match=f"run {run.run_id} is blocked"):
-        open_run("Staff", "another", "synchronize")
-    pipeline.close(run)
+    first = open_run("Staff", "first", "synchronize")
+    for mode in ("complete", "incremental", "initial"):
+        with pytest.raises(SkipRun, match="run first is running"):
+            open_run("Staff", "another", "synchronize", mode)
+    pipeline.close(first)
     assert open_run("Staff", "another", "synchronize").run_id == "another"
 
 
@@ -133,7 +134,7 @@ def test_every_step_of_a_loaded_run_may_run_again(pipeline: Pipeline) -> None:
     assert again == first
     assert pipeline.state() == before
     assert run.folder.read_text("manifest.json") == manifest
-    assert verify(run.folder) == []
+    assert verify(run_id=run.run_id).lines == []
     assert pipeline.repository.running("Staff") is None
 
 
@@ -151,9 +152,9 @@ def test_the_past_can_be_asked_and_leads_to_its_run_and_its_files(pipeline: Pipe
     snapshot, previous = pipeline.repository.snapshot(run.run_id), pipeline.repository.snapshot("run-1")
     assert snapshot is not None
     assert previous is not None
-    assert sha256(run.folder.read_text("manifest.json")) == snapshot.sha256
+    assert text_sha256(run.folder.read_text("manifest.json")) == snapshot.sha256
     assert snapshot.previous_sha256 == previous.sha256
-    assert verify(run.folder) == []
+    assert verify(run_id=run.run_id).lines == []
 
 
 def test_a_change_of_a_unique_key_is_an_update(pipeline: Pipeline) -> None:
@@ -161,7 +162,7 @@ def test_a_change_of_a_unique_key_is_an_update(pipeline: Pipeline) -> None:
     lines[5] = lines[5].replace("p5@example.org", "five@example.org")
     pipeline.write(*lines)
     _, result = pipeline.synchronize()
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 0}
     versions = pipeline.repository.history("Staff_Person", "P005")
     assert len({version["resource_id"] for version in versions}) == 1
 

@@ -108,13 +108,12 @@ def group(number: int, **values: Any) -> dict[str, Any]:
 
 
 def write_resource_changes(folder: Folder, entity: EntityType, changes: Iterable[Mapping[str, Any]]) -> None:
-    """A changes file of ``command, key, resource_id, old, new``, in order of key."""
+    """A changes file of ``command, key, changed_columns, old, new``, in order of key."""
     values = pa.struct([(item.identifier, ARROW_TYPES[item.type]) for item in entity.properties])
     schema = pa.schema(
         {
             "command": pa.string(),
             "key": pa.string(),
-            "resource_id": pa.int64(),
             "changed_columns": pa.list_(pa.string()),
             "old": values,
             "new": values,
@@ -149,10 +148,10 @@ def _resource_changes(
     stored = {str(row[entity.primary_key.identifier]): row for row in rows}
     for key in stored.keys() | wanted.keys():
         old, new = dict(stored.get(key, {})), wanted.get(key)
-        resource_id = old.pop("resource_id", None)
         command = "insert" if not old else "delete" if new is None else "update"
+        changed = [column for column in old if new is not None and old[column] != new[column]]
         if old != new:
-            yield {"command": command, "key": key, "resource_id": resource_id, "old": old or None, "new": new}
+            yield {"command": command, "key": key, "changed_columns": changed, "old": old or None, "new": new}
 
 
 @dataclass
@@ -162,6 +161,8 @@ class Store:
     repository: Repository
     path: Path
     numbers: Iterable[int] = field(default_factory=itertools.count)
+    entity_types: tuple[EntityType, ...] = (PERSON, GROUP)
+    associations: tuple[Association, ...] = (MANAGER, MEMBER)
 
     def folder(self, name: str = "scratch") -> Folder:
         """A folder of the test."""
@@ -180,8 +181,8 @@ class Store:
     def base(self) -> dict[str, list[dict[str, Any]]]:
         """The current rows of everything, as exported."""
         folder = self.new_folder()
-        self.repository.export_base(folder, "HR", (PERSON, GROUP), (MANAGER, MEMBER))
-        items = (PERSON, GROUP, MANAGER, MEMBER)
+        self.repository.export_base(folder, "HR", self.entity_types, self.associations)
+        items: tuple[EntityType | Association, ...] = (*self.entity_types, *self.associations)
         return {item.identifier: pq.read_table(folder.file(f"{item.identifier}.parquet")).to_pylist() for item in items}
 
     def request(self, folder: Folder, **values: Any) -> LoadRequest:
@@ -190,8 +191,8 @@ class Store:
             "load_key": folder.url,
             "run_id": folder.url,
             "connector": "HR",
-            "entity_types": (PERSON, GROUP),
-            "associations": (MANAGER, MEMBER),
+            "entity_types": self.entity_types,
+            "associations": self.associations,
             "base_load": None,
         }
         return LoadRequest(**(defaults | values), changes=folder)
@@ -207,9 +208,9 @@ class Store:
         """Changes that lead from what is stored to this state."""
         folder = self.new_folder()
         base = self.base()
-        for entity, wanted in ((PERSON, persons), (GROUP, groups)):
+        for entity, wanted in zip(self.entity_types, (persons, groups), strict=False):
             write_resource_changes(folder, entity, _resource_changes(entity, base[entity.identifier], wanted))
-        for association, links in ((MANAGER, managers), (MEMBER, members)):
+        for association, links in zip(self.associations, (managers, members), strict=False):
             there = {(row["key1"], row["key2"]) for row in base[association.identifier]}
             changes = [("delete", *pair) for pair in there - links] + [("insert", *pair) for pair in links - there]
             write_link_changes(folder, association, sorted(changes))

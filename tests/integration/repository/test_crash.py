@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from include.repository.bulk import Bulk
-from include.repository.errors import ConcurrentUse, RepositoryError, RepositoryLocked
+from include.repository.errors import ConcurrentUse, RepositoryError, RepositoryLocked, StaleBase
 from include.repository.repository import Repository
+from include.repository.runs import RunRecord
 from include.repository.session import take
 from include.storage.folder import Folder
 from tests.integration.repository.organisation import ORGANISATION, PERSON, Store, group, person
@@ -30,7 +34,7 @@ AFTER: dict[str, Any] = {
     "managers": {("E3", "E2")},
     "members": {("7", "E3")},
 }
-STEPS = ("run", "append", "stage", "temporary")
+STEPS = ("run", "append", "stage", "temporary", "command")
 
 
 class Crash(Exception):
@@ -91,6 +95,34 @@ def test_crash_between_any_two_statements_leaves_nothing(store: Store) -> None:
     assert store.repository.verify_audit() == []
 
 
+def test_crash_of_a_first_load_leaves_an_empty_table_with_its_indexes(store: Store) -> None:
+    request = store.request(store.changes_to(**BEFORE))
+    stored, indexes = everything(store.repository), index_names(store.repository)
+    assert len(indexes["HR_Person"]) == 2
+    for step in itertools.count(1):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            crash_at(monkeypatch, step, raise_crash)
+            try:
+                store.repository.load(request)
+                break
+            except Crash:
+                pass
+        assert everything(store.repository) == stored
+        assert index_names(store.repository) == indexes
+    assert step > 10
+    assert index_names(store.repository) == indexes
+    with pytest.raises(StaleBase, match="2 of 2 resources to insert are current already"):
+        store.repository.load(replace(request, load_key="again"))
+
+
+def index_names(repository: Repository) -> dict[str, list[str]]:
+    """The indexes of every table."""
+    with repository._database.read() as session:
+        inspector = sa.inspect(session.connection)
+        tables = [table.name for table in repository._schema.metadata.sorted_tables]
+        return {name: sorted(str(index["name"]) for index in inspector.get_indexes(name)) for name in tables}
+
+
 def _load_and_die(url: str, path: str, folder: str) -> None:
     """Die like a killed process, with the whole load written and nothing committed."""
     Bulk.run = _dying(Bulk.run)  # type: ignore[method-assign]
@@ -134,6 +166,29 @@ def test_loads_that_meet_are_loaded_one_after_the_other(store: Store) -> None:
     assert sorted(result.load_id for result in results) == [1, 2]
     one, two = sorted(results, key=lambda result: result.load_id)
     assert one.loaded_at < two.loaded_at
+
+
+def test_run_that_is_being_loaded_is_loaded_before_it_could_be_superseded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.repository.open_run(RunRecord("s", "HR", "synchronize", "complete", "complete"))
+    request = store.request(store.changes_to(persons={"E1": person("E1")}), run_id="s")
+    loading, append = threading.Event(), Bulk.append
+
+    def slow(*arguments: Any) -> int:
+        loading.set()
+        time.sleep(1)
+        return append(*arguments)
+
+    monkeypatch.setattr(Bulk, "append", slow)
+    thread = threading.Thread(target=store.repository.load, args=(request,))
+    thread.start()
+    assert loading.wait(60)
+    assert store.repository.supersede("s", "t") is False
+    thread.join(60)
+    loaded = store.repository.run("s")
+    assert loaded is not None
+    assert loaded.state == "loaded"
 
 
 def hold(repository: Repository, locked: threading.Event, release: threading.Event) -> None:

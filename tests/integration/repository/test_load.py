@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.repository.errors import RepositoryError, StaleBase
+from include.repository.errors import RepositoryError, RunEnded, StaleBase
 from include.repository.runs import RunRecord
 from tests.integration.repository.organisation import (
     GROUP,
@@ -29,8 +30,8 @@ STAFF = {"7": group(7, order="staff")}
 def test_first_load_inserts_and_numbers_resources_in_order_of_key(store: Store) -> None:
     result = store.load(persons=ANNA | BERT, groups=STAFF, managers={("E2", "E1")}, members={("7", "E1")})
     assert result.entity_types == {
-        "HR_Person": {"inserted": 2, "updated": 0, "deleted": 0},
-        "Group": {"inserted": 1, "updated": 0, "deleted": 0},
+        "HR_Person": {"inserted": 2, "updated": 0, "overwritten": 0, "deleted": 0},
+        "Group": {"inserted": 1, "updated": 0, "overwritten": 0, "deleted": 0},
     }
     assert result.associations == {
         "HR_Manager": {"inserted": 1, "deleted": 0},
@@ -47,7 +48,7 @@ def test_first_load_inserts_and_numbers_resources_in_order_of_key(store: Store) 
 def test_update_closes_the_version_and_opens_another_of_the_same_resource(store: Store) -> None:
     first = store.load(persons=ANNA)
     second = store.load(persons={"E1": person("E1", last_name="Anne")})
-    assert second.entity_types["HR_Person"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert second.entity_types["HR_Person"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 0}
     old, new = store.repository.history("HR_Person", "E1")
     assert (old["values"]["last_name"], new["values"]["last_name"]) == ("Anna", "Anne")
     assert old["resource_id"] == new["resource_id"]
@@ -59,7 +60,7 @@ def test_update_closes_the_version_and_opens_another_of_the_same_resource(store:
 def test_deleting_a_resource_ends_its_links_at_either_end(store: Store) -> None:
     store.load(persons=ANNA | BERT, groups=STAFF, managers={("E2", "E1")}, members={("7", "E1"), ("7", "E2")})
     folder = store.new_folder()
-    write_resource_changes(folder, PERSON, [{"command": "delete", "key": "E1", "resource_id": 1}])
+    write_resource_changes(folder, PERSON, [{"command": "delete", "key": "E1", "old": ANNA["E1"]}])
     write_link_changes(folder, MEMBER, [("delete", "7", "E1")])
     result = store.repository.load(store.request(folder))
     assert result.entity_types["HR_Person"]["deleted"] == 1
@@ -75,7 +76,7 @@ def test_deleting_a_resource_ends_its_links_at_either_end(store: Store) -> None:
 def test_links_of_a_deleted_resource_end_even_in_associations_that_are_not_loaded(store: Store) -> None:
     store.load(persons=ANNA, groups=STAFF, members={("7", "E1")})
     folder = store.new_folder()
-    write_resource_changes(folder, PERSON, [{"command": "delete", "key": "E1", "resource_id": 1}])
+    write_resource_changes(folder, PERSON, [{"command": "delete", "key": "E1", "old": ANNA["E1"]}])
     result = store.repository.load(store.request(folder, entity_types=(PERSON,), associations=()))
     assert result.associations == {"Group_Member": {"inserted": 0, "deleted": 1}}
     assert store.current(MEMBER) == []
@@ -166,7 +167,7 @@ def test_update_of_what_is_no_longer_current_is_refused(store: Store) -> None:
 def test_insert_of_a_current_key_is_refused(store: Store) -> None:
     folder = store.changes_to(persons=ANNA)
     store.load(persons=ANNA)
-    with pytest.raises(RepositoryError, match="HR_Person"):
+    with pytest.raises(StaleBase, match="HR_Person: 1 of 1 resources to insert are current already: start a new run"):
         store.repository.load(store.request(folder))
     assert len(store.repository.history("HR_Person", "E1")) == 1
 
@@ -175,7 +176,7 @@ def test_deletions_can_be_left_out(store: Store) -> None:
     store.load(persons=ANNA | BERT, groups=STAFF, members={("7", "E1"), ("7", "E2")})
     folder = store.changes_to(persons={"E1": person("E1", last_name="Anne")}, groups=STAFF, managers={("E1", "E1")})
     result = store.repository.load(store.request(folder, skip_deletions=True))
-    assert result.entity_types["HR_Person"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert result.entity_types["HR_Person"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 0}
     assert result.associations == {
         "HR_Manager": {"inserted": 1, "deleted": 0},
         "Group_Member": {"inserted": 0, "deleted": 0},
@@ -239,6 +240,25 @@ def test_load_ends_a_synchronization_but_not_a_provisioning_run(store: Store) ->
     assert provisioning.state == "running"
 
 
+def test_run_that_has_ended_loads_nothing(store: Store) -> None:
+    store.repository.open_run(RunRecord("s", "HR", "synchronize", "complete", "complete"))
+    folder = store.changes_to(persons=ANNA)
+    store.repository.supersede("s", "t")
+    with pytest.raises(RunEnded, match=r"HR: run s is superseded \(superseded by run t\); nothing was written"):
+        store.repository.load(store.request(folder, run_id="s", cookies={"Files": "1"}, manifest="{}"))
+    assert store.current(PERSON) == []
+    assert store.repository.last_load("HR") == 0
+    assert store.repository.cookies("HR") == {}
+    assert store.repository.last_snapshot("HR") is None
+
+
+def test_load_of_a_run_that_it_ended_itself_is_found_again(store: Store) -> None:
+    store.repository.open_run(RunRecord("s", "HR", "synchronize", "complete", "complete"))
+    request = store.request(store.changes_to(persons=ANNA), run_id="s")
+    first = store.repository.load(request)
+    assert store.repository.load(request) == replace(first, already_loaded=True)
+
+
 def test_history_names_run_mode_and_approver(store: Store) -> None:
     store.repository.open_run(RunRecord("r", "HR", "synchronize", "initial", "complete"))
     store.repository.load(store.request(store.changes_to(persons=ANNA), run_id="r", actor="alice"))
@@ -255,3 +275,27 @@ def test_instants_increase_even_when_the_clock_stands_still(store: Store, monkey
     loaded = [store.load(persons={"E1": person("E1", badge=badge)}).loaded_at for badge in range(3)]
     assert loaded == [noon + timedelta(microseconds=count) for count in range(3)]
     assert [version["values"]["badge"] for version in store.repository.history(PERSON, "E1")] == [0, 1, 2]
+
+
+def test_first_load_refuses_what_it_cannot_know_and_a_key_that_stands_twice(store: Store) -> None:
+    folder = store.new_folder()
+    update = {"command": "update", "key": "E1", "old": ANNA["E1"], "new": ANNA["E1"]}
+    write_resource_changes(folder, PERSON, [update])
+    with pytest.raises(StaleBase, match="HR_Person: 1 of 1 resources to update or delete are no longer current"):
+        store.repository.load(store.request(folder))
+    twice = store.new_folder()
+    insert = {"command": "insert", "key": "E1", "new": ANNA["E1"]}
+    write_resource_changes(twice, PERSON, [insert, insert])
+    with pytest.raises(RepositoryError):
+        store.repository.load(store.request(twice))
+    assert store.current(PERSON) == []
+    assert store.load(persons=ANNA).entity_types["HR_Person"]["inserted"] == 1
+
+
+def test_first_load_asks_for_no_key(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a lookup")
+
+    folder = store.changes_to(persons=ANNA | BERT)
+    monkeypatch.setattr("include.repository.resources.known_keys", refuse)
+    assert store.repository.load(store.request(folder)).entity_types["HR_Person"]["inserted"] == 2

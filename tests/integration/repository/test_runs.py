@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from include.repository.errors import RepositoryError, RunOverlap
+from include.repository.errors import RepositoryError, RunEnded, RunOverlap
 from include.repository.repository import Repository, RunRecord
 
 FIRST = RunRecord("run 1", "HR", "synchronize", "complete", "incremental")
@@ -78,3 +78,32 @@ def test_unknown_run_cannot_be_closed(repository: Repository) -> None:
     with pytest.raises(RepositoryError, match="run 9: not known"):
         repository.close_run("9", "done")
     assert repository.run("9") is None
+
+
+def test_superseded_run_stays_so(repository: Repository) -> None:
+    repository.open_run(FIRST)
+    assert repository.supersede("run 1", "run 2") is True
+    superseded = repository.run("run 1")
+    assert superseded is not None
+    assert (superseded.state, superseded.message) == ("superseded", "superseded by run run 2")
+    assert superseded.closed_at is not None
+    [entry, _] = repository.audit()
+    assert (entry.action, entry.subject, entry.detail["by"]) == ("supersede run", "run 1", "run 2")
+    assert repository.supersede("run 1", "run 3") is False
+    assert repository.open_run(FIRST).state == "superseded"
+    for state in ("running", "blocked", "failed", "loaded"):
+        with pytest.raises(RunEnded, match="HR: run run 1 was superseded by run run 2"):
+            repository.close_run("run 1", state)
+    assert repository.run("run 1") == superseded
+    assert len(repository.audit()) == 2
+    assert repository.open_run(SECOND).state == "running"
+
+
+def test_only_an_open_run_is_superseded(repository: Repository) -> None:
+    assert repository.supersede("run 1", "run 2") is False
+    repository.open_run(FIRST)
+    repository.close_run("run 1", "loaded")
+    assert repository.supersede("run 1", "run 2") is False
+    loaded = repository.run("run 1")
+    assert loaded is not None
+    assert loaded.state == "loaded"

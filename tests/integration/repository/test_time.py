@@ -51,6 +51,9 @@ def state_at(store: Store, instant: datetime, ids: dict[tuple[str, str], int]) -
     for name, association in (("managers", MANAGER), ("members", MEMBER)):
         pairs = store.repository.links_as_of(association, instant)
         found[name] = frozenset((keys[first], keys[second]) for first, second in pairs)
+        by_key = store.repository.link_keys_as_of(association.identifier, instant)
+        assert sorted((row["resource1_id"], row["resource2_id"]) for row in by_key) == pairs
+        assert frozenset((str(row["key1"]), row["key2"]) for row in by_key) == found[name]
     return found
 
 

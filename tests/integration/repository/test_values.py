@@ -115,19 +115,25 @@ def test_exported_types_are_those_of_the_configuration(store: Store) -> None:
     for state in ({}, {"persons": {"E1": person("E1")}, "groups": {"7": group(7)}, "members": {("7", "E1")}}):
         store.load(**state)
         folder = store.new_folder()
-        store.repository.export_base(folder, "HR", (PERSON, GROUP), (MANAGER, MEMBER))
-        with engine(folder) as connection:
+        ids: dict[str, list[tuple[str, str]]] = {"resource": [], "ends": []}
+        for with_ids in (False, True):
+            store.repository.export_base(folder, "HR", (PERSON, GROUP), (MANAGER, MEMBER), resource_ids=with_ids)
             for entity in (PERSON, GROUP):
-                described = connection.execute(
-                    f"DESCRIBE SELECT * FROM read_parquet('{folder.file(entity.identifier + '.parquet')}')"
-                ).fetchall()
                 wanted = [(item.identifier, DUCKDB_TYPES[item.type]) for item in entity.properties]
-                assert [row[:2] for row in described] == [("resource_id", "BIGINT"), *wanted]
-            described = connection.execute(
-                f"DESCRIBE SELECT * FROM read_parquet('{folder.file('Group_Member.parquet')}')"
-            ).fetchall()
-            names = [("key1", "VARCHAR"), ("key2", "VARCHAR"), ("resource1_id", "BIGINT"), ("resource2_id", "BIGINT")]
-            assert [row[:2] for row in described] == names
+                assert exported_types(folder, entity.identifier) == [*ids["resource"], *wanted]
+            keys = [("key1", "VARCHAR"), ("key2", "VARCHAR")]
+            assert exported_types(folder, "Group_Member") == [*keys, *ids["ends"]]
+            ids = {
+                "resource": [("resource_id", "BIGINT")],
+                "ends": [("resource1_id", "BIGINT"), ("resource2_id", "BIGINT")],
+            }
+
+
+def exported_types(folder: Folder, identifier: str) -> list[tuple[str, str]]:
+    with engine(folder) as connection:
+        file = folder.file(f"{identifier}.parquet")
+        described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet('{file}')").fetchall()
+    return [(row[0], row[1]) for row in described]
 
 
 def test_rows_are_exported_in_order_of_their_key_and_of_its_bytes(store: Store) -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from include.difference.compare import Counts, DifferenceError, compare, compare_pairs
 from include.storage.engine import engine
+from tests import strategies
 from tests.unit.difference.relations import apply, changes, relation
 
 COLUMNS = {"id": "VARCHAR", "name": "VARCHAR", "age": "INTEGER"}
-STORED = {"resource_id": "BIGINT"} | COLUMNS
 
 
 @pytest.fixture
@@ -27,10 +27,6 @@ def people(*rows: tuple[Any, ...]) -> list[dict[str, Any]]:
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
-def stored(*rows: tuple[Any, ...]) -> list[dict[str, Any]]:
-    return [{"resource_id": 100 + position} | row for position, row in enumerate(people(*rows))]
-
-
 def run(
     duck: duckdb.DuckDBPyConnection,
     tmp_path: Path,
@@ -41,12 +37,11 @@ def run(
     file = tmp_path / "changes.parquet"
     counts = compare(
         duck,
-        relation(duck, "stored", STORED, before),
+        relation(duck, "stored", COLUMNS, before),
         relation(duck, "arriving", COLUMNS, after),
         key="id",
-        columns=list(COLUMNS),
         output=str(file),
-        **options,
+        **{"columns": list(COLUMNS)} | options,
     )
     return counts, changes(duck, file)
 
@@ -55,7 +50,7 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
     counts, found = run(
         duck,
         tmp_path,
-        stored(("a", "Ann", 1), ("b", "Bob", 2), ("c", "Cy", 3)),
+        people(("a", "Ann", 1), ("b", "Bob", 2), ("c", "Cy", 3)),
         people(("a", "Ann", 1), ("b", "Bea", None), ("z", "", 9)),
     )
     assert counts == Counts(stored=3, inserted=1, updated=1, deleted=1, withheld=0)
@@ -63,7 +58,6 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
         {
             "command": "update",
             "key": "b",
-            "resource_id": 101,
             "changed_columns": ["name", "age"],
             "old": {"id": "b", "name": "Bob", "age": 2},
             "new": {"id": "b", "name": "Bea", "age": None},
@@ -71,7 +65,6 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
         {
             "command": "delete",
             "key": "c",
-            "resource_id": 102,
             "changed_columns": [],
             "old": {"id": "c", "name": "Cy", "age": 3},
             "new": None,
@@ -79,7 +72,6 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
         {
             "command": "insert",
             "key": "z",
-            "resource_id": None,
             "changed_columns": [],
             "old": None,
             "new": {"id": "z", "name": "", "age": 9},
@@ -93,15 +85,15 @@ def test_tells_insert_update_and_delete_in_order_of_the_key(duck: duckdb.DuckDBP
 def test_values_and_keys_are_compared_byte_for_byte(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path, one: str, other: str | None
 ) -> None:
-    counts, _ = run(duck, tmp_path, stored(("a", one, 1)), people(("a", other, 1)))
+    counts, _ = run(duck, tmp_path, people(("a", one, 1)), people(("a", other, 1)))
     assert counts.updated == 1
     if other is not None:
-        counts, _ = run(duck, tmp_path, stored((one + "k", "x", 1)), people((other + "k", "x", 1)))
+        counts, _ = run(duck, tmp_path, people((one + "k", "x", 1)), people((other + "k", "x", 1)))
         assert (counts.inserted, counts.deleted) == (1, 1)
 
 
 def test_withheld_deletions_are_counted_and_not_written(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    counts, found = run(duck, tmp_path, stored(("a", "x", 1), ("b", "y", 2)), people(("c", "z", 3)), deletions=False)
+    counts, found = run(duck, tmp_path, people(("a", "x", 1), ("b", "y", 2)), people(("c", "z", 3)), deletions=False)
     assert counts == Counts(stored=2, inserted=1, updated=0, deleted=0, withheld=2)
     assert [item["command"] for item in found] == ["insert"]
 
@@ -114,7 +106,7 @@ def test_a_protected_key_is_neither_deleted_nor_withheld(
     counts, found = run(
         duck,
         tmp_path,
-        stored(("a", "x", 1), ("b", "y", 2), ("here", "z", 3)),
+        people(("a", "x", 1), ("b", "y", 2), ("here", "z", 3)),
         people(("here", "z", 4)),
         deletions=deletions,
         protected="kept",
@@ -129,7 +121,7 @@ def test_a_key_twice_on_one_side_is_an_error(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path, side: str, keys: tuple[str, ...]
 ) -> None:
     rows = [(key, "x", position) for position, key in enumerate(keys)]
-    before = stored(*rows) if side == "before" else []
+    before = people(*rows) if side == "before" else []
     after = people(*rows) if side == "after" else []
     with pytest.raises(DifferenceError, match=rf"^cannot compare: key 'id' '[kz]' stands 2 times in '{side}'$"):
         run(duck, tmp_path, before, after)
@@ -145,7 +137,7 @@ def test_a_row_without_a_key_is_an_error(
 
 def test_a_missing_column_is_one_clear_line(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     with pytest.raises(DifferenceError, match=r"^cannot compare: .*nope") as caught:
-        run(duck, tmp_path, stored(("a", "x", 1)), people(("a", "x", 1)), carry=("nope",))
+        run(duck, tmp_path, people(("a", "x", 1)), people(("a", "x", 1)), columns=["id", "nope"])
     assert "\n" not in str(caught.value)
 
 
@@ -153,16 +145,16 @@ def test_a_key_that_is_a_number_is_written_as_text(duck: duckdb.DuckDBPyConnecti
     relation(duck, "stored", {"n": "INTEGER"}, [{"n": 2}, {"n": 10}])
     relation(duck, "arriving", {"n": "INTEGER"}, [{"n": 10}, {"n": 7}])
     file = tmp_path / "changes.parquet"
-    compare(duck, "stored", "arriving", key="n", columns=["n"], output=str(file), carry=())
+    compare(duck, "stored", "arriving", key="n", columns=["n"], output=str(file))
     assert [(item["command"], item["key"]) for item in changes(duck, file)] == [("delete", "2"), ("insert", "7")]
 
 
-VALUES = st.none() | st.text(max_size=3) | st.sampled_from(["", "a", "A"])
-TABLES = st.dictionaries(st.text(max_size=2), st.tuples(VALUES, st.none() | st.integers(0, 3)), max_size=8)
+VALUES = strategies.cells | st.sampled_from(["", "a", "A"])
+TABLES = st.dictionaries(strategies.keys, st.tuples(VALUES, st.none() | st.integers(0, 3)), max_size=8)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(before=TABLES, after=TABLES, kept=st.sets(st.text(max_size=2), max_size=3), deletions=st.booleans())
+@given(before=TABLES, after=TABLES, kept=st.sets(strategies.keys, max_size=3), deletions=st.booleans())
 def test_applying_the_changes_gives_the_rows_after(
     duck: duckdb.DuckDBPyConnection,
     tmp_path: Path,
@@ -173,7 +165,7 @@ def test_applying_the_changes_gives_the_rows_after(
     deletions: bool,
 ) -> None:
     relation(duck, "kept", {"key": "VARCHAR"}, [{"key": key} for key in kept])
-    rows_before = stored(*[(key, *row) for key, row in before.items()])
+    rows_before = people(*[(key, *row) for key, row in before.items()])
     rows_after = people(*[(key, *row) for key, row in after.items()])
     counts, found = run(duck, tmp_path, rows_before, rows_after, deletions=deletions, protected="kept")
     columns = list(COLUMNS)
@@ -197,7 +189,7 @@ def test_comparing_a_table_with_itself_changes_nothing(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path, rows: dict[str, tuple[Any, Any]]
 ) -> None:
     table = [(key, *row) for key, row in rows.items()]
-    counts, found = run(duck, tmp_path, stored(*table), people(*table))
+    counts, found = run(duck, tmp_path, people(*table), people(*table))
     assert (counts, found) == (Counts(len(rows), 0, 0, 0, 0), [])
 
 

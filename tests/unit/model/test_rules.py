@@ -96,17 +96,33 @@ RULES = {
             )
         ],
     ),
+    "a primary key that is noisy": (
+        "hr.yaml",
+        "        primary_key: true\n      - identifier: last_name",
+        "        primary_key: true\n        history_precision: 60\n      - identifier: last_name",
+        [
+            (
+                "hr.yaml:25: entity_types[0].properties[0].history_precision: "
+                "a primary key never changes: leave history_precision out"
+            )
+        ],
+    ),
     "a format of a type that takes none": (
         "hr.yaml",
         "type: datetime",
         "type: int32",
-        ["hr.yaml:31: entity_types[0].properties[4].format: type int32 takes no format: only datetime does"],
+        ["hr.yaml:31: entity_types[0].properties[4].format: a strptime pattern is for datetime, not for int32"],
     ),
     "a format of another language": (
         "hr.yaml",
         "%d/%m/%Y",
         "dd/MM/yyyy",
-        [("hr.yaml:31: entity_types[0].properties[4].format: not a strptime pattern: write it like %Y-%m-%d %H:%M:%S")],
+        [
+            (
+                "hr.yaml:31: entity_types[0].properties[4].format: not a strptime pattern: write it like "
+                "%Y-%m-%d %H:%M:%S; unknown format 'dd/MM/yyyy'"
+            )
+        ],
     ),
     "a property given twice": (
         "hr.yaml",
@@ -255,3 +271,156 @@ def test_a_connector_without_associations_needs_no_limit_on_links(
     text = (folder / "hr.yaml").read_text()
     (folder / "hr.yaml").write_text(text[: text.index("associations:")])
     assert mistakes_in("hr.yaml") == []
+
+
+FORMAT = "hr.yaml:31: entity_types[0].properties[4].format"
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelling", "message"),
+    [
+        ("datetime", "%Y-%Q", "pattern '%Y-%Q' holds '%Q', which is not understood"),
+        ("datetime", "%-Y", "pattern '%-Y' holds '%-Y', which is not understood"),
+        ("datetime", "100%%", "not a strptime pattern: write it like %Y-%m-%d %H:%M:%S"),
+        ("datetime", "Int64", "format Int64 is not for type datetime; its formats: DateTime, Date, 1601Date"),
+        ("int32", "Int23", "unknown format 'Int23'; did you mean 'Int32'?"),
+        ("int32", "Int64", "format Int64 is not for type int32; its formats: Int32, Bit"),
+        ("string", "SID:x", "format SID takes nothing after its name"),
+        ("string", "Concat:", "write it Concat:<separator>, such as Concat:;"),
+        ("guid", "Guid:middle", "write it Guid, Guid:little_endian or Guid:big_endian"),
+        ("bool", "Bit:mask:65", "write it Bit:<property>:<bit>, with a bit from 1 to 64"),
+        ("bool", "Bit:mask", "write it Bit:<property>:<bit>, with a bit from 1 to 64"),
+        ("double", "Bit:mask:1", "format Bit is not for type double; its formats: Double"),
+        ("bool", "Bit:last_name:1", "'last_name' is no bit mask: its type must be an integer"),
+    ],
+)
+def test_a_format_that_is_none_or_of_another_type(
+    kind: str, spelling: str, message: str, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit("hr.yaml", "type: datetime", f"type: {kind}")
+    edit("hr.yaml", "%d/%m/%Y", spelling)
+    assert mistakes_in("hr.yaml") == [f"{FORMAT}: {message}"]
+
+
+def test_a_flag_with_a_column_of_its_own(edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit("hr.yaml", "type: datetime", "{type: bool, column: other}".strip("{}").replace(", ", "\n        "))
+    edit("hr.yaml", "%d/%m/%Y", "Bit:control:2")
+    assert mistakes_in("hr.yaml") == [
+        (
+            "hr.yaml:32: entity_types[0].properties[4].format: "
+            "the flag is read from column 'control': leave column out, or write bit_control_2"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelling"),
+    [
+        ("guid", "guid"),
+        ("datetime", "1601DATE"),
+        ("string", "multivaluedtext"),
+        ("string", "concat:,"),
+        ("bool", "bit:m:1"),
+    ],
+)
+def test_names_of_formats_are_compared_without_case(
+    kind: str, spelling: str, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit("hr.yaml", "type: datetime", f"type: {kind}")
+    edit("hr.yaml", "%d/%m/%Y", spelling)
+    assert mistakes_in("hr.yaml") == []
+
+
+def test_a_rule_writes_a_mask_or_its_flags_never_both(edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit(
+        "crm.yaml",
+        "      - identifier: title\n",
+        """      - identifier: title
+      - {identifier: control, type: int32}
+      - {identifier: disabled, type: bool, format: "Bit:control:2"}
+""",
+    )
+    edit(
+        "crm.yaml",
+        "    scalar_rules:\n",
+        """    scalar_rules:
+      - {property: control, expression: "512"}
+      - {property: disabled, expression: "false"}
+""",
+    )
+    [mistake] = mistakes_in("crm.yaml")
+    assert mistake.endswith(
+        "scalar_rules[1].property: 'disabled' is a flag of 'control', which a rule writes too: "
+        "write the mask or its flags"
+    )
+
+
+TRANSFORMATIONS = "hr.yaml:16: connections[0].transformations"
+
+
+@pytest.mark.parametrize(
+    ("written", "field", "message"),
+    [
+        (
+            "{type: WhereValue, table: hrpeople, column: a, where_operator: Equals, where_value: b}",
+            "[0].table",
+            "nothing reads a table 'hrpeople' of this connection; did you mean 'HRPeople'?",
+        ),
+        (
+            "{type: WhereValue, table: HRPeople, column: a, where_operator: Regex, where_value: '('}",
+            "[0].where_value",
+            "not a regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        (
+            "{type: TransformDate, table: HRPeople, column: a, added_days: 1, date_pattern: dd/MM}",
+            "[0].date_pattern",
+            "not a strptime pattern: write it like %Y-%m-%d %H:%M:%S",
+        ),
+        (
+            "{type: TransformDate, table: HRPeople, column: a, added_days: 0.5, date_pattern: '%Y-%m-%d'}",
+            "[0].added_days",
+            "a fraction of a day is lost: date_pattern holds no time of day",
+        ),
+        (
+            (
+                "{type: TransformDate, table: HRPeople, column: a, added_days: 1, date_pattern: '%Y', "
+                "min_year: 3, max_year: 2}"
+            ),
+            "[0].min_year",
+            "no year lies between 3 and 2",
+        ),
+    ],
+)
+def test_a_transformation_that_cannot_be_carried_out(
+    written: str, field: str, message: str, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit("hr.yaml", '      separator: ";"\n', f'      separator: ";"\n    transformations:\n      - {written}\n')
+    assert mistakes_in("hr.yaml") == [f"{TRANSFORMATIONS}{field}: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("written", "field"),
+    [
+        ("{type: WhereValues, table: HRPeople}", ""),
+        ("{table: HRPeople}", ""),
+        ("{type: ConcatColumns, table: HRPeople, column: a}", "input_column"),
+        ("{type: ConcatColumns, table: HRPeople, column: a, input_column: b, separator: x}", "separator"),
+        ("{type: WhereValue, table: HRPeople, column: a, where_operator: Like, where_value: b}", "where_operator"),
+    ],
+)
+def test_a_wrong_field_of_a_transformation_is_one_line_at_its_place(
+    written: str, field: str, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit("hr.yaml", '      separator: ";"\n', f'      separator: ";"\n    transformations:\n      - {written}\n')
+    [mistake] = mistakes_in("hr.yaml")
+    assert mistake.startswith(f"{TRANSFORMATIONS}[0]{'.' if field else ''}{field}: ")
+
+
+def test_only_files_are_transformed(edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit("hr.yaml", "package: csv", "package: sql")
+    edit(
+        "hr.yaml",
+        '    settings:\n      path: people.csv\n      separator: ";"\n',
+        "    transformations:\n      - {type: ConcatColumns, table: HRPeople, column: a, input_column: b}\n",
+    )
+    assert any("package 'sql' exports no files: only files are transformed" in line for line in mistakes_in("hr.yaml"))

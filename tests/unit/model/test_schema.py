@@ -52,7 +52,7 @@ def test_editors_find_titles_and_descriptions() -> None:
     assert schema["title"] == "Rollcall connector"
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     definitions = schema["$defs"]
-    assert definitions["Property"]["properties"]["format"]["description"].startswith("For datetime only")
+    assert definitions["Property"]["properties"]["format"]["description"].startswith("How the managed system spells")
     assert all("description" in item for item in definitions.values())
     assert all(
         "title" in field or "$ref" in field for item in definitions.values() for field in item["properties"].values()

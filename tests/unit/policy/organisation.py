@@ -64,6 +64,7 @@ USER = EntityType(
         Property(identifier="active", type="bool"),
         Property(identifier="since", type="datetime"),
         Property(identifier="level", type="int32"),
+        Property(identifier="skills", format="MultivaluedText"),
     ),
 )
 GROUP = EntityType(

@@ -225,7 +225,7 @@ def test_the_files_of_an_evaluation(organisation: Organisation, tmp_path: Path) 
         "findings.parquet", "evaluation.json",
     }  # fmt: skip
     changes = parquet.read_table(tmp_path / "changes" / "assigned_resource_type.parquet")
-    assert changes.column_names == ["command", "key", "resource_id", "changed_columns", "old", "new"]
+    assert changes.column_names == ["command", "key", "changed_columns", "old", "new"]
     assert [row["command"] for row in changes.to_pylist()] == ["insert", "insert"]
     assert changes.schema.field("new").type.field("owner_id").type == pyarrow.int64()
     assert changes.schema.field("new").type.field("provisioning_state").type == pyarrow.int32()

@@ -210,6 +210,15 @@ def test_values_are_canonical_text_of_the_target_propertys_type(tmp_path: Path) 
     assert states == {"active": PENDING, "since": PENDING, "level": VERIFIED, "mail": PENDING}
 
 
+def test_the_order_in_which_a_rule_gives_several_values_is_no_gap(tmp_path: Path) -> None:
+    rule = ScalarRule(property="skills", expression="'b' || chr(10) || 'A' || chr(10) || 'b'")
+    organisation = owned(tmp_path, AFTER, scalar_rules=(rule,))
+    organisation.find("CRM_User", 1001)["skills"] = "A\nb"
+    organisation.evaluate()
+    row = organisation.scalars[f"{ASSIGNMENT}|skills"]
+    assert (row["policy_value"], row["provisioning_state"]) == ("A\nb", VERIFIED)
+
+
 def test_a_value_written_at_creation_only_is_never_compared(tmp_path: Path) -> None:
     rule = ScalarRule(property="user_name", expression="lower(last_name)", is_mapped=False)
     organisation = owned(tmp_path, AFTER, scalar_rules=(rule,))

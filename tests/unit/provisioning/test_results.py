@@ -15,7 +15,7 @@ from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.dispatch import Patience, fulfil_batch
 from include.provisioning.orders import generate_orders
 from include.provisioning.plan import PlanError, read_generation
-from include.provisioning.read_back import ReadBack, _oriented, read_back_batch
+from include.provisioning.read_back import ReadBack, _differing, _oriented, read_back_batch
 from include.provisioning.results import Collection, collect_results
 from include.provisioning.transmission import transmit
 from include.storage.folder import run_folder
@@ -214,6 +214,31 @@ def test_values_are_compared_by_their_type_and_text_exactly(
     found = read_back_batch(under_way.run, "0002-CRM_User_Nominative", system)
     assert found is not None
     assert found.verified == verified
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelling", "expected", "found", "same"),
+    [
+        ("datetime", "DateTime", "2026-01-15 09:30:00", "20260115103000.0+0100", True),
+        ("datetime", "1601Date", None, "9223372036854775807", True),
+        ("datetime", "1601Date", "1970-01-01 00:00:00", "116444736000000000", True),
+        ("datetime", "1601Date", "1970-01-01 00:00:00", "0", False),
+        ("string", "Concat:;", "a\nb", "b;a", True),
+        ("string", "MultivaluedText", "a\nb", "b\na", True),
+        ("string", "MultivaluedText", "a\nb", "a", False),
+        ("bool", "Bit:control:2", "true", "514", True),
+        ("bool", "Bit:control:2", "true", "512", False),
+        ("guid", "Guid", "00112233445566778899aabbccddeeff", "MyIRAFVEd2aImaq7zN3u/w==", True),
+        ("string", "RDN", "CN=a", "CN=a,OU=x", True),
+        ("bytes", "Bytes", "AP8=", "AP8=", True),
+        ("int32", "Int32", "7", "x", False),
+    ],
+)
+def test_what_was_read_is_compared_in_its_format(
+    kind: str, spelling: str, expected: str | None, found: str, *, same: bool
+) -> None:
+    comparison = {"order_id": "o", "name": "p", "type": kind, "format": spelling, "expected": expected, "found": found}
+    assert ("o" not in _differing([comparison])) is same
 
 
 @pytest.mark.parametrize(("stored", "verified"), [(None, True), ("", False)])

@@ -22,7 +22,7 @@ from include.model.configuration import (
 from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.orders import generate_orders
 from include.provisioning.plan import Generation
-from include.repository.system import SYSTEM_ENTITY_TYPES
+from include.repository.system import PROVISIONING_ENTITY_TYPES
 from include.storage.engine import engine
 from include.storage.folder import Folder, run_folder
 
@@ -182,18 +182,17 @@ class World:
 
     def load(self, changes: Folder) -> None:
         """Do with changes what the repository does, and export the outcome."""
-        for entity in SYSTEM_ENTITY_TYPES:
+        for entity in PROVISIONING_ENTITY_TYPES:
             key = entity.primary_key.identifier
             rows = {row[key]: row for row in self.rows.get(entity.identifier, [])}
             path = changes.file(f"{entity.identifier}.parquet")
             with engine(changes) as connection:
-                found = connection.execute(f"SELECT command, key, resource_id, new FROM '{path}'").fetchall()
-            for command, identifier, resource_id, new in found:
+                found = connection.execute(f"SELECT command, key, new FROM '{path}'").fetchall()
+            for command, identifier, new in found:
                 if command == "insert":
                     assert identifier not in rows
                     self.add(entity.identifier, **new)
                 elif command == "update":
-                    assert rows[identifier]["resource_id"] == resource_id
                     rows[identifier].update(new)
                 else:
                     raise AssertionError(f"provisioning never deletes an assignment or an order: {identifier}")
@@ -211,7 +210,7 @@ class World:
         return found
 
 
-ENTITIES = {entity.identifier: entity for entity in (PERSON, USER, GROUP, *SYSTEM_ENTITY_TYPES)}
+ENTITIES = {entity.identifier: entity for entity in (PERSON, USER, GROUP, *PROVISIONING_ENTITY_TYPES)}
 
 
 def world(folder: Path) -> World:

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import TableReport
-from include.model.configuration import EntityType, Property
+from include.model.configuration import ConnectorThresholds, EntityType, Property
 from include.snapshot.compare import Changes, compare_snapshot
 from include.snapshot.errors import SnapshotError
 from include.snapshot.guard import check_thresholds
+from tests import strategies
 from tests.unit.snapshot.world import MEMBER, PERSON, World, connector
 
 COLUMNS = ("employee_id", "name", "mail", "age")
@@ -34,6 +35,7 @@ def test_the_same_rows_again_change_nothing(world: World) -> None:
         "deleted": 0,
         "withheld": 0,
         "protected": 0,
+        "missing": 0,
         "complete": True,
     }
     assert Changes.read(world.folder) == changes
@@ -87,7 +89,7 @@ def test_changes_that_arrive_as_commands(world: World) -> None:
     world.export("people", ("command", *COLUMNS), rows, command=True)
     counts = world.compare("incremental").entity_types["Person"]
     assert (counts["inserted"], counts["updated"], counts["deleted"]) == (1, 2, 1)
-    changed = {row[1]: (row[3], row[5]) for row in world.rows("changes/Person.parquet")}
+    changed = {row[1]: (row[2], row[4]) for row in world.rows("changes/Person.parquet")}
     assert changed["1"] == (["mail"], {"id": "1", "name": "Ann", "mail": "a@x", "age": 30})
     assert changed["2"] == (["mail", "age"], {"id": "2", "name": "Bob", "mail": "b@x", "age": None})
     assert changed["3"][1] is None
@@ -105,7 +107,7 @@ def test_several_commands_for_one_key_act_in_the_order_of_the_file(world: World)
     ]
     world.export("people", ("command", *COLUMNS), rows, command=True)
     world.compare("incremental")
-    changed = {row[1]: tuple(row[5].values()) for row in world.rows("changes/Person.parquet")}
+    changed = {row[1]: tuple(row[4].values()) for row in world.rows("changes/Person.parquet")}
     assert changed == {"1": ("1", "Eve", None, None), "2": ("2", "Rob", None, 41), "3": ("3", "Cyd", "c@x", 51)}
 
 
@@ -144,7 +146,9 @@ def test_an_unprepared_run_is_one_clear_line(world: World) -> None:
         check_thresholds(world.connector, world.folder, "complete")
 
 
-def test_a_change_above_the_threshold_blocks_and_says_so(world: World) -> None:
+def test_a_change_above_the_threshold_blocks_and_says_so(tmp_path: Path) -> None:
+    used = connector(PERSON, thresholds=ConnectorThresholds(percentage_floor=0))
+    world = World.at(tmp_path / "run", used).store(PERSON, *STORED)
     world.export("people", COLUMNS, SAME[:2]).compare()
     verdict = check_thresholds(world.connector, world.folder, "complete")
     assert verdict.blocked
@@ -155,6 +159,19 @@ def test_a_change_above_the_threshold_blocks_and_says_so(world: World) -> None:
     assert (written["blocked"], written["mode"]) == (True, "complete")
     assert written["sha256"] == Changes.read(world.folder).sha256
     assert not check_thresholds(world.connector, world.folder, "initial").blocked
+
+
+def test_a_few_changes_of_a_small_table_pass(world: World) -> None:
+    world.export("people", COLUMNS, SAME[:2]).compare()
+    verdict = check_thresholds(world.connector, world.folder, "complete")
+    assert not verdict.blocked
+    (line,) = [line for line in verdict.lines if line.limit == "max_percentage_deleted_lines"]
+    assert (line.found, line.value, line.note) == (33.33, 5, "1 deleted of 3 stored, limit 5 %, floor 2")
+
+
+def test_the_floor_does_not_save_an_empty_export(world: World) -> None:
+    world.store(PERSON, STORED[0]).export("people", COLUMNS, []).compare()
+    assert check_thresholds(world.connector, world.folder, "complete").blocked
 
 
 def test_nothing_changed_passes(world: World) -> None:
@@ -178,7 +195,8 @@ def test_links_have_limits_of_their_own(tmp_path: Path) -> None:
     team = EntityType(
         identifier="Team", connection_table="teams", properties=(Property(identifier="code", primary_key=True),)
     )
-    world = World.at(tmp_path / "run", connector(PERSON, team, associations=(MEMBER,)))
+    strict = ConnectorThresholds(percentage_floor=0)
+    world = World.at(tmp_path / "run", connector(PERSON, team, associations=(MEMBER,), thresholds=strict))
     world.store(PERSON, *STORED).store(team, ("g",)).store_links(MEMBER, ("g", "1"), ("g", "2"))
     world.export("people", COLUMNS, SAME).export("teams", ("code",), [("g",)])
     world.export("members", ("team", "person"), [("g", "1")]).compare()
@@ -217,8 +235,9 @@ def test_no_key_that_stands_in_the_export_is_ever_deleted(
     assert deleted == (set(stored) - seen if readable and (usable or not stored) else set())
 
 
-CELLS = st.sampled_from([None, "", "x", "NULL_NULL"])
-COMMANDS = st.tuples(st.sampled_from(["insert", "update", "delete", "merge"]), KEYS, CELLS, CELLS)
+CELLS = st.sampled_from([None, "", "x", "NULL_NULL"]) | strategies.cells
+COMMAND_KEYS = KEYS | strategies.keys
+COMMANDS = st.tuples(st.sampled_from(["insert", "update", "delete", "merge"]), COMMAND_KEYS, CELLS, CELLS)
 
 
 def carried_out(stored: dict[str, tuple[str | None, ...]], commands: list[tuple[str | None, ...]]) -> dict[str, Any]:
@@ -239,7 +258,9 @@ def carried_out(stored: dict[str, tuple[str | None, ...]], commands: list[tuple[
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(stored=st.dictionaries(KEYS, st.tuples(CELLS, CELLS)), commands=st.lists(COMMANDS, max_size=10))
+@given(
+    stored=st.dictionaries(COMMAND_KEYS, st.tuples(CELLS, CELLS), max_size=6), commands=st.lists(COMMANDS, max_size=10)
+)
 def test_commands_at_once_end_where_commands_one_by_one_end(
     tmp_path: Path, stored: dict[str, tuple[str | None, ...]], commands: list[tuple[str | None, ...]]
 ) -> None:

@@ -230,10 +230,36 @@ def test_a_member_who_is_nowhere_keeps_no_other_member_of_the_group(teams: World
     assert teams.commands("Member") == [("delete", "g", "2")]
 
 
-def test_a_reference_that_may_mean_a_row_set_aside_keeps_the_stored_members(teams: World) -> None:
+def by_mail(teams: World) -> World:
+    """Teams whose lines name people by their mail."""
+    member = MEMBER.model_copy(update={"end2": end("Person", "person", collection=True, key="mail")})
+    teams.connector = connector(PERSON, GROUP, associations=(member,))
+    teams.store(PERSON, *((key, f"name of {key}", f"{key}@x", 1) for key in "123")).store(GROUP, ("g",), ("h",))
+    return teams.store_links(MEMBER, ("g", "1"), ("g", "2"), ("g", "3"))
+
+
+def test_a_reference_that_may_mean_a_row_set_aside_keeps_the_link_to_that_row_only(teams: World) -> None:
+    by_mail(teams).export(
+        "people", PEOPLE, [*people(("1", None, None), ("3", None, None)), ("2", "name of 2", "new@x", "x", None, None)]
+    )
+    teams.export("members", ("team", "person"), [("g", "1@x"), ("g", "new@x")])
+    teams.compare()
+    assert teams.commands("Member") == [("delete", "g", "3")]
+
+
+def test_a_reference_by_primary_key_cannot_mean_another_row_that_was_set_aside(teams: World) -> None:
     teams.store(PERSON, ("1", "name of 1", "1@x", 1), ("2", "name of 2", "2@x", 1)).store(GROUP, ("g",), ("h",))
     teams.store_links(MEMBER, ("g", "1"), ("g", "2"))
     teams.export("people", PEOPLE, [*people(("1", None, None)), ("2", "name of 2", "2@x", "not a number", None, None)])
     teams.export("members", ("team", "person"), [("g", "1"), ("g", "nobody")])
     teams.compare()
-    assert teams.commands("Member") == []
+    assert teams.commands("Member") == [("delete", "g", "2")]
+
+
+def test_the_line_that_was_set_aside_keeps_nobody_elses_link_to_its_target(hr: World) -> None:
+    hr.store(PERSON, ("1", None, None, 1), ("2", None, None, 1)).store(ORGANIZATION, ("IT", ""), ("SAL", ""))
+    hr.store_links(WORKS_IN, ("1", "IT"), ("2", "IT"))
+    lines = people(("1", "IT", None), ("2", None, None))
+    hr.export("people", PEOPLE, [(*lines[0][:3], "not a number", *lines[0][4:]), lines[1]])
+    hr.compare()
+    assert hr.commands("WorksIn") == [("delete", "2", "IT")]

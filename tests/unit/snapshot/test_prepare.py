@@ -11,6 +11,7 @@ from connectors.contract import TableReport
 from include.model.configuration import EntityType, Property, PropertyType
 from include.snapshot.errors import PreparationError
 from include.storage.folder import Folder
+from tests import strategies
 from tests.unit.snapshot.world import ORGANIZATION, PERSON, Cell, World, connector
 
 COLUMNS = ("employee_id", "name", "mail", "age")
@@ -290,9 +291,17 @@ def test_a_rerun_ends_in_the_same_files(world: World) -> None:
     first = {file: clean.sha256(file) for file in clean.names()}
     world.prepare()
     assert {file: clean.sha256(file) for file in clean.names()} == first
-    assert set(first) == {"preparation.json"} | {
+    assert set(first) == {"preparation.json", "profile.json", "gates.json"} | {
         f"Person.{kind}"
-        for kind in ("parquet", "sorted.csv", "nullpk.csv", "duplicates.csv", "rejects.csv", "set_aside.parquet")
+        for kind in (
+            "parquet",
+            "sorted.csv",
+            "nullpk.csv",
+            "duplicates.csv",
+            "rejects.csv",
+            "set_aside.parquet",
+            "missing.parquet",
+        )
     }
 
 
@@ -315,12 +324,8 @@ def test_storage_may_be_anywhere(tmp_path: Path) -> None:
     assert remote.rows("clean/Person.parquet") == local.rows("clean/Person.parquet")
 
 
-# The sink itself refuses NUL.
-CELLS = st.none() | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
-
-
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=8))
+@given(rows=st.lists(st.tuples(strategies.key_cells, strategies.cells), max_size=8))
 def test_any_text_arrives_byte_for_byte_and_every_line_is_counted(
     tmp_path: Path, rows: list[tuple[Cell, Cell]]
 ) -> None:

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+from pyarrow import parquet
+
 from connectors.contract import TableReport
 from connectors.sink import CsvSink
 from include.model.configuration import (
@@ -21,12 +24,25 @@ from include.model.configuration import (
     EntityType,
     Property,
 )
+from include.model.remembered import REMEMBERED
 from include.snapshot.compare import Changes, compare_snapshot
 from include.snapshot.preparation import Preparation
 from include.snapshot.prepare import prepare
-from include.storage.engine import engine, literal, name
+from include.snapshot.profile import TableProfile
+from include.storage.engine import engine, literal
 from include.storage.folder import Folder
 
+ARROW_TYPES = {
+    "VARCHAR": pyarrow.string(),
+    "BLOB": pyarrow.binary(),
+    "BIGINT": pyarrow.int64(),
+    "INTEGER": pyarrow.int32(),
+    "SMALLINT": pyarrow.int16(),
+    "UTINYINT": pyarrow.uint8(),
+    "DOUBLE": pyarrow.float64(),
+    "BOOLEAN": pyarrow.bool_(),
+    "TIMESTAMP": pyarrow.timestamp("us"),
+}
 Cell = str | None
 Rows = Sequence[Sequence[Cell]]
 
@@ -50,10 +66,16 @@ GROUP = EntityType(
 )
 
 
-def end(entity_type: str, column: str, *, collection: bool = False, key: str | None = None) -> AssociationEnd:
-    """One end, its navigation named for the column."""
+def end(
+    entity_type: str, column: str, *, collection: bool = False, key: str | None = None, navigation: str | None = None
+) -> AssociationEnd:
+    """One end, its navigation named for the column where it has no name."""
     return AssociationEnd(
-        entity_type=entity_type, navigation=f"by_{column}", column=column, collection=collection, key=key
+        entity_type=entity_type,
+        navigation=navigation or f"by_{column}",
+        column=column,
+        collection=collection,
+        key=key,
     )
 
 
@@ -107,6 +129,8 @@ class World:
             world.store(item)
         for association in used.associations:
             world.store_links(association)
+        for remembered in REMEMBERED:
+            world.store(remembered)
         world.folder.child("base").write_json("base.json", {"connector": used.identifier, "load_id": 7})
         return world
 
@@ -144,36 +168,30 @@ class World:
         return self.report(TableReport(table, rows, complete=True))
 
     def store(self, entity_type: EntityType, *rows: Sequence[Any]) -> World:
-        """What the repository holds of an entity type, resource ids counted from 1."""
-        columns = {"resource_id": "BIGINT"} | {
-            item.identifier: DUCKDB_TYPES[item.type] for item in entity_type.properties
-        }
-        numbered = [(position, *row) for position, row in enumerate(rows, start=1)]
-        return self._base(entity_type.identifier, columns, numbered)
+        """What the repository holds of an entity type."""
+        columns = {item.identifier: DUCKDB_TYPES[item.type] for item in entity_type.properties}
+        return self._base(entity_type.identifier, columns, rows)
 
     def store_links(self, association: Association, *pairs: tuple[str, str]) -> World:
         """What the repository holds of an association."""
-        columns = {"key1": "VARCHAR", "key2": "VARCHAR", "resource1_id": "BIGINT", "resource2_id": "BIGINT"}
-        return self._base(association.identifier, columns, [(*pair, 1, 1) for pair in sorted(pairs)])
+        return self._base(association.identifier, {"key1": "VARCHAR", "key2": "VARCHAR"}, sorted(pairs))
 
     def _base(self, identifier: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> World:
         folder = self.folder.child("base")
         folder.make()
-        with engine(folder) as duck:
-            typed = ", ".join(f"{name(column)} {kind}" for column, kind in columns.items())
-            duck.execute(f"CREATE TABLE stored ({typed})")
-            if rows:
-                duck.executemany(f"INSERT INTO stored VALUES ({', '.join('?' for _ in columns)})", rows)
-            duck.execute(f"COPY stored TO {literal(folder.file(f'{identifier}.parquet'))} (FORMAT parquet)")
+        fields = [(column, ARROW_TYPES[kind]) for column, kind in columns.items()]
+        values = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
+        arrays = [pyarrow.array(column, kind) for column, (_, kind) in zip(values, fields, strict=True)]
+        parquet.write_table(pyarrow.table(arrays, pyarrow.schema(fields)), f"{folder.path}/{identifier}.parquet")
         return self
 
-    def prepare(self) -> Preparation:
-        """Prepare the run."""
-        return prepare(self.connector, self.configuration, self.folder)
+    def prepare(self, run_id: str = "this run", last_good: Mapping[str, TableProfile] | None = None) -> Preparation:
+        """Prepare the run, held against the profiles of an earlier one."""
+        return prepare(self.connector, self.configuration, self.folder, run_id=run_id, last_good=last_good)
 
-    def compare(self, mode: str = "complete") -> Changes:
+    def compare(self, mode: str = "complete", run_id: str = "this run") -> Changes:
         """Prepare and compare the run."""
-        self.prepare()
+        self.prepare(run_id)
         return compare_snapshot(self.connector, self.configuration, self.folder, mode)
 
     def rows(self, file: str) -> list[tuple[Any, ...]]:

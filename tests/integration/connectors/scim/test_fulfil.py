@@ -102,6 +102,16 @@ class TestAdded:
         result = one(connect(), order("Added", {**ADA, "active": active}))
         assert service.user(result.key or "")["active"] is False
 
+    def test_a_value_is_written_in_the_format_of_its_property(self, connect: Connect, service: Service) -> None:
+        mapping = {**MAPPING, "Types": {"active": "bool", "title": "string"}, "Formats": {"title": "Concat:; "}}
+        result = one(connect(), order("Added", {**ADA, "title": "Countess\nEngineer"}, mapping=mapping))
+        assert service.user(result.key or "")["title"] == "Countess; Engineer"
+        result = one(connect(), order("Modified", {"title": "a; b\nc"}, result.key, mapping=mapping))
+        assert (result.state, result.error_class) == ("errored", "InvalidValue")
+        assert result.message == (
+            "a value of type string cannot be written as Concat:; : one of its values holds the separator"
+        )
+
     def test_puts_the_new_user_into_groups(self, connect: Connect, service: Service) -> None:
         sales, staff = service.add_group("Sales"), service.add_group("Staff", "somebody-else")
         result = one(connect(), order("Added", {**ADA, "groups_add": [{"id": sales}, {"id": staff}]}))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv as csv_module
+import io
 import os
 import pickle
 from pathlib import Path
@@ -8,6 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectors.contract import (
@@ -30,6 +33,7 @@ from connectors.errors import (
 )
 from connectors.files.csv import CsvConnector, CsvSettings
 from connectors.registry import build
+from tests import strategies
 from tests.contract.raw import Files
 
 
@@ -90,6 +94,17 @@ class TestContent:
         text = export(connector(tmp_path))[0].decode()
         read = list(csv_module.reader(text.splitlines(keepends=True), strict=True))
         assert [row[1] for row in read[1:]] == values
+
+    @given(rows=st.lists(st.tuples(strategies.text, strategies.text), max_size=6), separator=st.sampled_from(",;\t|"))
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @example(rows=[("\ufeffa", '"'), ('""', "=1+1\r\n")], separator=";")
+    def test_any_text_survives_byte_for_byte(self, tmp_path: Path, rows: list[tuple[str, str]], separator: str) -> None:
+        given = io.StringIO(newline="")
+        writer = csv_module.writer(given, delimiter=separator, quoting=csv_module.QUOTE_ALL)
+        writer.writerows([("id", "name"), *rows])
+        written = exported(tmp_path, given.getvalue().encode(), separator=separator)
+        read = list(csv_module.reader(io.StringIO(written.decode(), newline=""), strict=True))
+        assert read == [["id", "name"], *map(list, rows)]
 
     def test_a_table_without_rows_is_complete(self, tmp_path: Path) -> None:
         (tmp_path / "people.csv").write_bytes(b"id,name")
