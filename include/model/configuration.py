@@ -229,12 +229,14 @@ class Expectation(Model):
 
 
 class Property(Model):
-    """One property of an entity type and the column of the connection table that feeds it."""
+    """One property of an entity type, and the column of the connection table or the expression that feeds it."""
 
     identifier: Identifier
     type: PropertyType = "string"
     column: Text | None = None
     """The column of the connection table; the identifier when left out."""
+    expression: Text | None = None
+    """Computes the value from other properties and links to one, such as manager.mail; it then has no column."""
     format: Text | None = None
     """How the managed system spells the value: for datetime a strptime pattern such as %d/%m/%Y (ISO 8601 when left
     out), or a named format: Bool, Byte, Int16, Int32, Int64, Double, Guid, Guid:big_endian, Bytes, Binary, DateTime,
@@ -255,7 +257,7 @@ class Property(Model):
 
     @property
     def source_column(self) -> str:
-        """The column of the connection table."""
+        """The column of the connection table; a computed property has none."""
         return self.column or self.identifier
 
 
@@ -284,6 +286,25 @@ class EntityType(Model):
     @classmethod
     def _read_flags_from_their_mask(cls, properties: tuple[Property, ...]) -> tuple[Property, ...]:
         return with_mask_columns(properties)
+
+    @property
+    def mapped_properties(self) -> tuple[Property, ...]:
+        """The properties that the connection table feeds."""
+        return tuple(item for item in self.properties if item.expression is None)
+
+    @property
+    def computed_properties(self) -> tuple[Property, ...]:
+        """The properties that an expression feeds, once a run's rows and links are known."""
+        return tuple(item for item in self.properties if item.expression is not None)
+
+    @property
+    def display_name_property(self) -> Property:
+        """What a person is shown of a resource (engine.md 1.4, InternalDisplayName).
+
+        ``internal_display_name``, else the first property whose identifier contains "name", else the first.
+        """
+        named = (item for item in self.properties if "name" in item.identifier.casefold())
+        return self.find("internal_display_name") or next(named, self.properties[0])
 
     @property
     def primary_key(self) -> Property:

@@ -100,7 +100,8 @@ def code_version() -> str:
     """SHA-256 over the source of the rooms that make a snapshot: two snapshots with one version were made alike."""
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parents[2]
-    for room in ("connectors", "include/difference", "include/model", "include/snapshot", "include/storage"):
+    rooms = ("difference", "expressions", "model", "snapshot", "storage")
+    for room in ("connectors", *(f"include/{room}" for room in rooms)):
         for file in sorted((root / room).rglob("*.py")):
             digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
             digest.update(file.read_bytes())

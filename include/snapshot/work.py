@@ -84,7 +84,8 @@ class Work:
         row = self.connection.execute(f"COPY ({query}) TO {literal(self.clean.file(file))} (FORMAT parquet)").fetchone()
         return int(row[0]) if row else 0
 
-    def copy_csv(self, query: str, file: str) -> None:
-        """Write a query as CSV in the form of the raw files: values quoted, NULL an empty field."""
-        target = literal(self.clean.file(file))
-        self.connection.execute(f"COPY ({query}) TO {target} (FORMAT csv, HEADER, FORCE_QUOTE *)")
+    def copy_csv(self, query: str, file: str, folder: Folder | None = None) -> int:
+        """Write a query as CSV in the form of the raw files: values quoted, NULL an empty field; the rows."""
+        target = literal((folder or self.clean).file(file))
+        row = self.connection.execute(f"COPY ({query}) TO {target} (FORMAT csv, HEADER, FORCE_QUOTE *)").fetchone()
+        return int(row[0]) if row else 0
