@@ -4,10 +4,12 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 AREA ?= all
+N ?= 200
+DATABASE ?= both
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-development test-servers demo test up lint bench requirements picture schema
+.PHONY: help setup setup-development test-servers demo test crash up lint bench requirements picture schema
 
 # Airflow and Great Expectations import in ten seconds instead of two when byte code may not be kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,6 +45,9 @@ demo: setup-development ## play three days of the demo organisation as Airflow r
 
 test: setup-development test-servers ## all tests
 	$(BIN)/python -m pytest
+
+crash: setup-development test-servers ## kill steps at random instants until N kills landed per database: make crash [N=200] [DATABASE=both]
+	$(BIN)/python -m tests.crash --kills $(N) --database $(DATABASE)
 
 up: setup-development ## Airflow on http://localhost:8080 with the demo's connectors
 	@$(BIN)/rollcall up

@@ -116,6 +116,13 @@ def show_changes(
     tables.print_changes(connector, run, limit)
 
 
+@show.command("limits")
+@stop_on_error
+def show_limits(connector: ConnectorArgument, run: RunOption = None) -> None:
+    """Every limit that a run was held against, with its value and what was found; what blocks first."""
+    tables.print_limits(connector, run)
+
+
 @show.command("rejects")
 @stop_on_error
 def show_rejects(
@@ -191,6 +198,39 @@ def close(run: Annotated[str, typer.Argument(metavar="RUN", help="run id")], rea
 def audit() -> None:
     """Prove the audit trail: every record's hash, and the chain."""
     tables.print_audit()
+
+
+@application.command()
+@stop_on_error
+def diff(
+    connector: ConnectorArgument,
+    identifier: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="one entity type or association; all by default")
+    ] = None,
+    *,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="a run id or an instant (ISO 8601)")],
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="the same; the newest snapshot by default")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="changed rows to show")] = 50,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="write every changed value")] = None,
+) -> None:
+    """What lies between two snapshots of a connector: those published last by two instants."""
+    from include.command.differences import print_difference
+
+    print_difference(connector, start, end, identifier, limit=limit, csv=csv)
+
+
+@application.command()
+@stop_on_error
+def verify(
+    connector: Annotated[str | None, typer.Argument(metavar="CONNECTOR", help="all connectors by default")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="only the snapshot of this run")] = None,
+) -> None:
+    """Prove every published snapshot, file by file, and the audit trail."""
+    from include.command.proofs import print_verification, run_verification
+
+    print_verification(run_verification(connector, run))
 
 
 @application.command()

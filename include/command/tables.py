@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,8 @@ from rich.table import Table
 
 from connectors.contract import CheckResult
 from include.command.console import console, fail
+from include.difference.limit_table import COLUMNS, FIGURES, limit_rows
+from include.difference.thresholds import LimitLine, Verdict
 from include.model.configuration import Configuration
 from include.model.environment import storage_url
 from include.orchestration.project import find_connector, load_project, open_repository
@@ -20,11 +22,13 @@ LAST_YEAR = 9999
 STATE_COLOURS = {"loaded": "green", "done": "green", "blocked": "yellow", "rejected": "yellow", "failed": "red"}
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
-    """Print one table; how many rows it had."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Collection[str] = ()
+) -> int:
+    """Print one table, the columns named in ``right`` read from the right; how many rows it had."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", justify="right" if column in right else "left")
     count = 0
     for row in rows:
         table.add_row(*("" if value is None else _plain(value) for value in row))
@@ -80,12 +84,11 @@ def print_checks(verdicts: Mapping[str, Sequence[CheckResult]]) -> bool:
 
 def print_verdict(verdict: Mapping[str, Any]) -> None:
     """The limits that were exceeded."""
-    rows = [
-        (line["limit"], f"{line['level']} {line['name']}", line["value"], line["found"], line["note"])
-        for line in verdict["lines"]
-        if line["exceeded"]
-    ]
-    print_table("limits exceeded", ("limit", "of", "value", "found", ""), rows)
+    _print_limits("limits exceeded", [line for line in Verdict.from_json(verdict).lines if line.exceeded])
+
+
+def _print_limits(title: str, lines: Sequence[LimitLine]) -> None:
+    print_table(title, COLUMNS, [row.cells for row in limit_rows(lines)], right=FIGURES)
 
 
 def print_synchronization(outcome: tuple[Run, Mapping[str, Any]]) -> None:
@@ -181,17 +184,33 @@ def _folder_of(connector: str, run_id: str | None, purpose: str) -> tuple[str, A
     return run_id, run_folder(storage_url(), connector, run_id)
 
 
+def print_limits(connector: str, run_id: str | None) -> None:
+    """Every limit that a run was held against; by default, the last run that came so far."""
+    from include.orchestration.verdicts import find_verdict
+
+    runs = [run_id] if run_id else [item.run_id for item in open_repository(load_project()).runs(connector, 200)]
+    for found in runs:
+        verdict = find_verdict(run_folder(storage_url(), connector, found))
+        if verdict is not None:
+            _print_limits(f"limits of {found}", verdict.lines)
+            return
+    fail(f"{connector}: {f'run {run_id} did not come' if run_id else 'no run came yet'} to its limits")
+
+
 def print_changes(connector: str, run_id: str | None, limit: int) -> None:
     """What a run changes in the repository."""
     from include.snapshot.show import list_changes
 
     run_id, folder = _folder_of(connector, run_id, "synchronize")
-    rows = [(item.table, item.command, item.key, item.difference) for item in list_changes(folder, limit)]
-    print_table(f"changes of {run_id}", ("table", "command", "key", "old → new"), rows)
+    entity_types = find_connector(load_project(), connector).entity_types
+    names = {item.identifier: item.display_name_property.identifier for item in entity_types}
+    found = list_changes(folder, limit, names)
+    rows = [(item.table, item.command, item.key, item.name, item.difference) for item in found]
+    print_table(f"changes of {run_id}", ("table", "command", "key", "name", "old → new"), rows)
 
 
 def print_rejects(connector: str, run_id: str | None, limit: int) -> None:
-    """What a run set aside."""
+    """What a run set aside, and the values that it could not compute."""
     from include.snapshot.show import list_rejects
 
     run_id, folder = _folder_of(connector, run_id, "synchronize")
@@ -265,7 +284,8 @@ def print_orders(connector: str, run_id: str | None, limit: int) -> None:
 
 def print_history(entity_type: str, key: str) -> None:
     """Every version of one resource."""
-    versions = open_repository(load_project()).history(entity_type, key)
+    configuration = load_project()
+    versions = open_repository(configuration).history(entity_type, key)
     if not versions:
         fail(f"{entity_type}: no resource '{key}', now or before")
     rows = []
@@ -286,10 +306,17 @@ def print_history(entity_type: str, key: str) -> None:
         )
         previous = values
     print_table(
-        f"{entity_type} {key}",
+        f"{entity_type} {key}{_called(configuration, entity_type, versions[-1]['values'])}",
         ("from (UTC)", "to (UTC)", "values, then what changed", "run", "mode", "approved by"),
         rows,
     )
+
+
+def _called(configuration: Configuration, entity_type: str, values: Mapping[str, Any]) -> str:
+    """The internal display name of a resource, in parentheses; nothing where it has none."""
+    declared = configuration.entity_type(entity_type)
+    shown = values.get(declared.display_name_property.identifier) if declared else None
+    return f" ({_plain(shown)})" if shown not in (None, "") else ""
 
 
 def _end(instant: datetime) -> datetime | str:

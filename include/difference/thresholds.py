@@ -7,16 +7,21 @@ value is read from any thresholds model whose fields follow the product's names
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-Level = Literal["connector", "entity_type", "association", "resource_type", "table"]
+Level = Literal["connector", "entity_type", "association", "resource_type", "table", "column"]
 Change = Literal["inserted", "updated", "deleted"]
+State = Literal["exceeded", "lifted", "noted", "respected"]
 HUNDRED = 100
+COMPLETE_EXPORT = "complete export"
+"""The limit that an incomplete or empty export exceeds; nothing lifts it."""
+FLOOR = "percentage_floor"
+"""The field of a thresholds model that holds the floor of its percentages."""
 
 LIMITS: dict[str, tuple[Change, bool]] = {
     "maximum_deleted_lines": ("deleted", False),
@@ -41,7 +46,10 @@ LIMITS: dict[str, tuple[Change, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class LimitLine:
-    """One limit and what was found; ``exceeded`` blocks. ``note`` says in words what no figure says."""
+    """One limit and what was found; ``exceeded`` blocks. ``note`` says in words what no figure says.
+
+    ``unit`` is that of both figures (empty, ``%`` or ``points``). ``lifted`` says that it would block in another mode.
+    """
 
     level: Level
     name: str
@@ -50,14 +58,31 @@ class LimitLine:
     found: float
     exceeded: bool
     note: str = ""
+    unit: str = ""
+    lifted: bool = False
+
+    @property
+    def state(self) -> State:
+        """What became of the limit; a line without a limit is a note."""
+        if self.exceeded or self.lifted:
+            return "exceeded" if self.exceeded else "lifted"
+        return "respected" if self.value else "noted"
+
+    def lift(self) -> LimitLine:
+        """The same line in a mode that lifts limits: reported, and blocking nothing."""
+        return replace(self, exceeded=False, lifted=self.exceeded or self.lifted)
 
     def __str__(self) -> str:
         """The line that an operator reads."""
-        if self.level == "table":
-            return f"table {self.name}: the export is not complete ({self.note})"
-        figures = self.note or f"found {self.found:g}, limit {self.value:g}"
-        verdict = "exceeded" if self.exceeded else "respected"
-        return f"{self.level} {self.name}: {self.limit} {verdict} ({figures})"
+        if self.limit == COMPLETE_EXPORT:
+            return f"{self.level} {self.name}: the export is not complete ({self.note})"
+        figures = self.note or f"found {figure(self.found)}, limit {figure(self.value)}"
+        return f"{self.level} {self.name}: {self.limit} {self.state} ({figures})"
+
+
+def figure(value: float) -> str:
+    """A number as it is read: never in powers of ten, two decimals at most."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +144,33 @@ class Subject:
 def check(subjects: Iterable[Subject], *, lifted: bool = False) -> Verdict:
     """Check every active limit of every subject; one that is exceeded blocks (engine.md 2.6).
 
-    Strictly greater exceeds; a percentage is taken of the stored rows, so that any change of an empty
-    table exceeds it; 0 switches a limit off; ``lifted`` reports the figures and blocks nothing.
+    Strictly greater exceeds. A percentage is taken of the stored rows, and blocks only when the count is also
+    greater than the floor, so that a few changes of a small table pass (engine.md 7 item 2). 0 switches a limit,
+    or the floor, off; ``lifted`` reports the figures and blocks nothing.
     """
-    lines = tuple(line for subject in subjects for line in _lines(subject, lifted=lifted))
-    return Verdict(any(line.exceeded for line in lines), lines)
+    lines = [line for subject in subjects for line in _lines(subject)]
+    if lifted:
+        lines = [line.lift() for line in lines]
+    return Verdict(any(line.exceeded for line in lines), tuple(lines))
 
 
-def _lines(subject: Subject, *, lifted: bool) -> Iterable[LimitLine]:
+def _lines(subject: Subject) -> Iterator[LimitLine]:
     values: dict[str, float] = subject.thresholds.model_dump()
+    stored, floor = subject.tally.stored, int(values.get(FLOOR, 0))
     for limit, (change, percentage) in LIMITS.items():
         value = values.get(limit, 0)
         if not value or subject.links not in (None, "_link_" in limit):
             continue
-        count = getattr(subject.tally, change)
+        count: int = getattr(subject.tally, change)
         # Exact: 5 % of 1200 is 60, and 60 does not exceed it, whatever binary fractions say.
-        allowed = Fraction(str(value)) * subject.tally.stored / HUNDRED if percentage else Fraction(str(value))
-        found = _percentage(count, subject.tally.stored) if percentage else count
-        note = f"{count} {change} of {subject.tally.stored} stored, limit {value:g}{' %' if percentage else ''}"
-        yield LimitLine(subject.level, subject.name, limit, value, found, count > allowed and not lifted, note)
+        allowed, note = Fraction(str(value)), f"{count} {change} of {stored} stored, limit {figure(value)}"
+        if percentage:
+            allowed, note = allowed * stored / HUNDRED, f"{note} %"
+            if floor > allowed:
+                allowed, note = Fraction(floor), f"{note}, floor {floor}"
+        found = _percentage(count, stored) if percentage else count
+        unit = "%" if percentage else ""
+        yield LimitLine(subject.level, subject.name, limit, value, found, count > allowed, note, unit)
 
 
 def _percentage(count: int, stored: int) -> float:

@@ -24,6 +24,15 @@ from include.model.transformations import transformation_mistakes
 OWN_COLUMNS = frozenset({"resource_id", "valid_from", "valid_to", "load_id", "command"})
 """Columns that every table of the repository, or of a run, has beside the properties."""
 MAXIMUM_UNIQUE_KEYS = 3
+_OF_A_COLUMN = {
+    "column": "it has no column; leave out one of the two",
+    "format": "it reads no text; leave the format out",
+    "primary_key": "a key comes from the source and never changes; choose a property with a column",
+    "unique_key": "links are found before it is computed; choose a property with a column",
+    "max_length": "no line is rejected for it; cut the value in the expression, such as left(..., 100)",
+    "allowed_values": "no line is rejected for it; decide in the expression, such as CASE WHEN ... THEN ... END",
+    "severity": "no line is rejected for it; leave the severity out",
+}
 CRON_FIELDS = 5
 
 
@@ -97,11 +106,19 @@ def _property_mistakes(item: Property, properties: tuple[Property, ...], path: F
         yield (*path, "identifier"), f"'{item.identifier}' is a column of the repository: choose another name"
     if item.primary_key and item.history_precision:
         yield (*path, "history_precision"), "a primary key never changes: leave history_precision out"
-    if item.format is None:
-        return
-    mistake = format_mistake(item.type, item.format) or mask_mistake(item, properties)
-    if mistake:
+    if item.expression is not None:
+        yield from _computed_mistakes(item, path)
+    elif item.format is not None and (
+        mistake := format_mistake(item.type, item.format) or mask_mistake(item, properties)
+    ):
         yield (*path, "format"), mistake
+
+
+def _computed_mistakes(item: Property, path: FieldPath) -> Iterator[Finding]:
+    """What says how a column is read says nothing of a value that is computed."""
+    for field, why in _OF_A_COLUMN.items():
+        if getattr(item, field) != Property.model_fields[field].default:
+            yield (*path, field), f"'{item.identifier}' has an expression: {why}"
 
 
 def _threshold_mistakes(connector: Connector) -> Iterator[Finding]:

@@ -65,6 +65,8 @@ class ResourceThresholds(Model):
     max_percentage_deleted_lines: Percent = 0
     max_percentage_inserted_lines: Percent = 0
     max_percentage_updated_lines: Percent = 0
+    percentage_floor: Count = 2
+    """A percentage blocks only when more lines than this change, too; 0 switches the floor off."""
 
 
 class LinkThresholds(Model):
@@ -74,6 +76,29 @@ class LinkThresholds(Model):
     maximum_inserted_lines: Count = 0
     max_percentage_deleted_lines: Percent = 0
     max_percentage_inserted_lines: Percent = 0
+    percentage_floor: Count = 2
+    """A percentage blocks only when more lines than this change, too; 0 switches the floor off."""
+
+
+class Gates(Model):
+    """How far a table may differ from the last run that was loaded; 0 switches a gate off (engine.md 7 item 3).
+
+    Known before the comparison; what exceeds a gate blocks the run as a threshold does. Of a table of changes, only
+    unparsable values are looked at.
+    """
+
+    max_percentage_fewer_rows: Percent = 30
+    """Rows that are gone, in percent of the rows of the last run."""
+    max_percentage_more_rows: Percent = 0
+    """Rows that came, in percent of the rows of the last run; off, because a system that is provisioned grows."""
+    max_points_more_empty_values: Percent = 20
+    """Rise of the share of empty values of one column, in percentage points."""
+    max_points_more_unparsable_values: Percent = 5
+    """Rise of the share of values of one column that are no value of its type, in percentage points."""
+    max_points_swapped_columns: Percent = 30
+    """By how much two columns may resemble each other's last values more than their own, in percentage points."""
+    percentage_floor: Count = 2
+    """A gate blocks only when more rows than this are concerned, too; 0 switches the floor off."""
 
 
 class ConnectorThresholds(Model):
@@ -89,6 +114,8 @@ class ConnectorThresholds(Model):
     maximum_link_inserted_lines: Count = 1000
     max_link_percentage_deleted_lines: Percent = 5
     max_link_percentage_inserted_lines: Percent = 5
+    percentage_floor: Count = 2
+    """A percentage blocks only when more lines than this change, too; 0 switches the floor off."""
 
 
 class Schedules(Model):
@@ -202,12 +229,14 @@ class Expectation(Model):
 
 
 class Property(Model):
-    """One property of an entity type and the column of the connection table that feeds it."""
+    """One property of an entity type, and the column of the connection table or the expression that feeds it."""
 
     identifier: Identifier
     type: PropertyType = "string"
     column: Text | None = None
     """The column of the connection table; the identifier when left out."""
+    expression: Text | None = None
+    """Computes the value from other properties and links to one, such as manager.mail; it then has no column."""
     format: Text | None = None
     """How the managed system spells the value: for datetime a strptime pattern such as %d/%m/%Y (ISO 8601 when left
     out), or a named format: Bool, Byte, Int16, Int32, Int64, Double, Guid, Guid:big_endian, Bytes, Binary, DateTime,
@@ -228,7 +257,7 @@ class Property(Model):
 
     @property
     def source_column(self) -> str:
-        """The column of the connection table."""
+        """The column of the connection table; a computed property has none."""
         return self.column or self.identifier
 
 
@@ -250,12 +279,32 @@ class EntityType(Model):
     on_missing: OnMissing = OnMissing()
     """A row that an extract lacks: deleted at once, or kept for some runs first. A delete command always deletes."""
     thresholds: ResourceThresholds = ResourceThresholds()
+    gates: Gates = Gates()
     expectations: tuple[Expectation, ...] = ()
 
     @field_validator("properties")
     @classmethod
     def _read_flags_from_their_mask(cls, properties: tuple[Property, ...]) -> tuple[Property, ...]:
         return with_mask_columns(properties)
+
+    @property
+    def mapped_properties(self) -> tuple[Property, ...]:
+        """The properties that the connection table feeds."""
+        return tuple(item for item in self.properties if item.expression is None)
+
+    @property
+    def computed_properties(self) -> tuple[Property, ...]:
+        """The properties that an expression feeds, once a run's rows and links are known."""
+        return tuple(item for item in self.properties if item.expression is not None)
+
+    @property
+    def display_name_property(self) -> Property:
+        """What a person is shown of a resource (engine.md 1.4, InternalDisplayName).
+
+        ``internal_display_name``, else the first property whose identifier contains "name", else the first.
+        """
+        named = (item for item in self.properties if "name" in item.identifier.casefold())
+        return self.find("internal_display_name") or next(named, self.properties[0])
 
     @property
     def primary_key(self) -> Property:
@@ -336,6 +385,8 @@ class ProvisioningThresholds(Model):
     maximum_insert_percent: Percent = 30
     maximum_update_percent: Percent = 30
     maximum_delete_percent: Percent = 30
+    percentage_floor: Count = 0
+    """A percentage blocks only when there are more orders than this, too; 0 switches the floor off."""
 
 
 class ResourceType(Model):
@@ -389,7 +440,7 @@ class Connector(Model):
     @property
     def mapping_version(self) -> str:
         """SHA-256 over what decides how the system's data becomes rows and links; names and limits do not."""
-        aside = {"display_name": True, "thresholds": True, "expectations": True}
+        aside = {"display_name": True, "thresholds": True, "gates": True, "expectations": True}
         mapping = self.model_dump(
             mode="json",
             include={"connections", "entity_types", "associations"},

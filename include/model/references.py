@@ -125,6 +125,8 @@ def _scalar_mistakes(
         elif not target.find(rule.property):
             names = [item.identifier for item in target.properties]
             yield place, _unknown("property", rule.property, names, f" of {target.identifier}")
+        elif rule.property in [item.identifier for item in target.computed_properties]:
+            yield place, f"'{rule.property}' of {target.identifier} is computed: the managed system has no such value"
         elif first != index:
             yield place, f"a second rule for '{rule.property}': scalar_rules[{first}] feeds it already"
     for index, rule in enumerate(resource_type.scalar_rules):

@@ -48,7 +48,9 @@ def table_requests(connector: Connector, connection: Connection) -> tuple[TableR
     columns: dict[str, dict[str, str]] = {}
     for entity_type in connector.entity_types:
         wanted = columns.setdefault(entity_type.connection_table, {})
-        wanted.update(dict.fromkeys((item.source_column for item in entity_type.properties), entity_type.identifier))
+        wanted.update(
+            dict.fromkeys((item.source_column for item in entity_type.mapped_properties), entity_type.identifier)
+        )
     for association in connector.associations:
         wanted = columns.setdefault(association.connection_table, {})
         wanted.update(dict.fromkeys((association.end1.column, association.end2.column), association.identifier))

@@ -21,6 +21,10 @@ class UnknownConnector(LookupError):
 def _room_checks(connector: Connector, configuration: Configuration) -> Iterator[tuple[str, str]]:
     """What the rooms above the model say of a connector: (path of the field, message)."""
     yield from naming_mistakes(connector)
+    if any(entity_type.computed_properties for entity_type in connector.entity_types):
+        from include.expressions.computed import computed_mistakes
+
+        yield from computed_mistakes(connector, configuration)
     if connector.resource_types:
         from include.policy.expressions import expression_mistakes
 

@@ -22,6 +22,7 @@ from include.orchestration.decisions import REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, SkipRun, StepFailed
 from include.orchestration.synchronize import record_rejection
+from include.orchestration.verdicts import log_limits
 from include.policy.evaluate import evaluate as evaluate_policy
 from include.provisioning.dispatch import fulfil_batch
 from include.provisioning.orders import generate_orders as write_orders
@@ -173,6 +174,7 @@ def generate_orders(run: Run) -> dict[str, Any]:
     _write_base(run, repository, configuration, connector)
     decided_at = _opened_at(run, repository)
     generation = write_orders(configuration, connector, run.folder, run_id=run.run_id, decided_at=decided_at)
+    log_limits(connector.identifier, generation.verdict)
     waiting = generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None
     if waiting:
         exceeded = "; ".join(str(line) for line in generation.verdict.lines if line.exceeded)

@@ -15,6 +15,7 @@ from include.orchestration.tasks import (
     approval_body,
     close_run,
     open_run,
+    push_verdict,
     repository_asset,
     step,
 )
@@ -41,7 +42,7 @@ def generate_orders(run: dict[str, Any], ti: Any = None) -> str:
     from include.orchestration.run import Run
 
     verdict = provision.generate_orders(Run(**run))
-    ti.xcom_push(key="verdict", value=verdict)
+    push_verdict(ti, verdict)
     return "approve" if verdict["blocked"] else "transmit"
 
 

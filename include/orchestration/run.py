@@ -15,7 +15,7 @@ from connectors.contract import Mode
 from include.model.configuration import Connector
 from include.model.environment import storage_url
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.repository.repository import Repository
+from include.repository.repository import Repository, SnapshotRecord
 from include.repository.runs import RunRecord
 from include.snapshot.previous import PublishedSnapshot
 from include.storage.folder import Folder, run_folder
@@ -160,8 +160,14 @@ def previous_snapshot(repository: Repository, connector: str) -> PublishedSnapsh
     record = repository.last_snapshot(connector)
     if record is None:
         return None
-    snapshot = PublishedSnapshot(run_folder(storage_url(), connector, record.run_id), record.run_id, record.manifest)
+    snapshot = published_snapshot(record)
     return snapshot if snapshot.is_there else None
+
+
+def published_snapshot(record: SnapshotRecord) -> PublishedSnapshot:
+    """A snapshot that the repository knows, with the folder where its files lie, or lay."""
+    folder = run_folder(storage_url(), record.connector, record.run_id)
+    return PublishedSnapshot(folder, record.run_id, record.manifest)
 
 
 def open_run(

@@ -6,6 +6,7 @@ any time. The DAGs and the ``rollcall`` command call the same steps.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,12 +23,16 @@ from include.orchestration.connections import exporting_connections, open_connec
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, StepFailed, previous_snapshot, refuse_superseded, reopen
+from include.orchestration.settlement import begin_load, is_frozen, settle
+from include.orchestration.verdicts import log_limits
 from include.repository.repository import LoadRequest, Repository
 from include.repository.runs import PIPELINE
 from include.snapshot import manifest
 from include.snapshot.compare import Changes, compare_snapshot, fingerprint
+from include.snapshot.gates import read_gates
 from include.snapshot.guard import check_thresholds
 from include.snapshot.prepare import prepare as prepare_tables
+from include.snapshot.profile import last_good_profiles
 from include.snapshot.reuse import same_origin
 from include.snapshot.validate import validate as validate_tables
 
@@ -68,7 +73,7 @@ def export(run: Run, connection: str) -> dict[str, Any]:
     Raises:
         ConnectorError: one line; nothing of a failed table is visible.
     """
-    if manifest.published(run.folder):
+    if is_frozen(run):
         return dict(run.folder.read_json(f"raw/{connection}.report.json"))
     _, connector = _connector(run)
     door = open_connection(connector, connection)
@@ -94,18 +99,24 @@ def _report_fallbacks(run: Run, repository: Repository, connector: Connector) ->
 
 def prepare(run: Run) -> dict[str, Any]:
     """Write what is stored to ``base/`` and the cleaned tables to ``clean/``; the counters."""
-    if manifest.published(run.folder):
-        return dict(run.folder.read_json("clean/preparation.json"))
     configuration, connector = _connector(run)
     repository = _repository(run, configuration)
+    if settle(run, repository):
+        return dict(run.folder.read_json("clean/preparation.json"))
     _report_fallbacks(run, repository, connector)
     write_base(run, repository, configuration, connector)
     previous = same_origin(previous_snapshot(repository, connector.identifier), connector)
-    prepare_tables(connector, configuration, run.folder, run_id=run.run_id, previous=previous)
+    # From the repository: gates stand although the files of the last run may be gone.
+    published = repository.last_snapshot(connector.identifier)
+    last_good = last_good_profiles(json.loads(published.manifest)) if published is not None else {}
+    prepare_tables(connector, configuration, run.folder, run_id=run.run_id, previous=previous, last_good=last_good)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
     for kind in counters.values():
         for identifier, count in kind.items():
             logger.info("%s: %s", identifier, ", ".join(f"{name} {value}" for name, value in count.items()))
+    for line in read_gates(run.folder):
+        if line.exceeded and run.mode != "initial":
+            logger.warning("%s", line)
     return counters
 
 
@@ -116,9 +127,10 @@ def validate(run: Run) -> dict[str, Any]:
         StepFailed: a critical expectation failed, or a check could not be carried out.
     """
     configuration, connector = _connector(run)
-    if manifest.published(run.folder):
+    repository = _repository(run, configuration)
+    if settle(run, repository):
         return {"results": run.folder.file("validation/results.json")}
-    previous = previous_snapshot(_repository(run, configuration), connector.identifier)
+    previous = previous_snapshot(repository, connector.identifier)
     validation = validate_tables(connector, run.folder, same_origin(previous, connector))
     for warning in validation.warnings:
         logger.warning("%s", warning)
@@ -130,21 +142,26 @@ def validate(run: Run) -> dict[str, Any]:
 
 def compare(run: Run) -> dict[str, Any]:
     """Compare the snapshot with the repository into ``changes/``; the counters and the change set's hash."""
-    if manifest.published(run.folder):
-        return dict(run.folder.read_json("changes/changes.json"))
     configuration, connector = _connector(run)
-    _repository(run, configuration)
-    compare_snapshot(connector, configuration, run.folder, run.mode)
+    if settle(run, _repository(run, configuration)):
+        return dict(run.folder.read_json("changes/changes.json"))
+    changes = compare_snapshot(connector, configuration, run.folder, run.mode)
+    for identifier, counters in changes.entity_types.items():
+        if failed := counters.get("not_computed"):
+            logger.warning(
+                "%s: %s values could not be computed; they are empty, and among the rejects", identifier, failed
+            )
     return dict(run.folder.read_json("changes/changes.json"))
 
 
 def guard(run: Run) -> dict[str, Any]:
     """Check the thresholds; a blocked run is marked so, and waits for a decision."""
     configuration, connector = _connector(run)
-    if manifest.published(run.folder):
-        return dict(run.folder.read_json("changes/verdict.json"))
     repository = _repository(run, configuration)
+    if settle(run, repository):
+        return dict(run.folder.read_json("changes/verdict.json"))
     verdict = check_thresholds(connector, run.folder, run.mode)
+    log_limits(connector.identifier, verdict)
     if verdict.blocked and not run.dry_run:
         exceeded = "; ".join(str(line) for line in verdict.lines if line.exceeded)
         repository.close_run(run.run_id, "blocked", exceeded)
@@ -172,10 +189,19 @@ def _decide(run: Run, verdict: Mapping[str, Any], change_set: str, decision: Dec
 def record_rejection(repository: Repository, run: Run, decision: Decision, shown: Mapping[str, Any]) -> None:
     """Close a run as rejected, with who said so, why, and what they saw, on the audit trail."""
     message = f"rejected by {decision.actor}" + (f": {decision.reason}" if decision.reason else "")
+    repository.reject(run.run_id, message, {"decision": asdict(decision), **shown}, actor=decision.actor)
+
+
+def _rejected(decision: Decision) -> dict[str, Any]:
+    return {"state": "rejected", "by": decision.actor, "reason": decision.reason}
+
+
+def _has_rejected(run: Run, repository: Repository, decision: Decision) -> bool:
+    """Whether this very decision has ended the run already: it is not opened again to be ended again."""
     record = repository.run(run.run_id)
-    if record is not None and record.state != "rejected":
-        repository.record(decision.actor, "reject", run.run_id, {"decision": asdict(decision), **shown})
-    repository.close_run(run.run_id, "rejected", message, actor=decision.actor)
+    if record is None or record.state != "rejected" or not run.folder.exists("changes/decision.json"):
+        return False
+    return bool(run.folder.read_json("changes/decision.json").items() >= asdict(decision).items())
 
 
 def load(run: Run, decision: Decision | None = None, shown: str | None = None) -> dict[str, Any]:
@@ -199,18 +225,23 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
     if run.dry_run:
         return {"state": "dry run", "blocked": verdict["blocked"]}
     repository = open_repository(configuration)
-    if not manifest.published(run.folder):
+    result = repository.loaded(load_key(run.run_id)) if settle(run, repository) else None
+    if result is None:
         refuse_superseded(run, repository)
+        if decision is not None and _has_rejected(run, repository, decision):
+            return _rejected(decision)
         reopen(run, repository)
         decision = _decide(run, verdict, _change_set(run, shown), decision)
         if decision is not None and decision.choice == REJECT:
             record_rejection(repository, run, decision, {"change_set": verdict["sha256"], "verdict": verdict})
             logger.warning("%s: rejected by %s; nothing was written", connector.identifier, decision.actor)
-            return {"state": "rejected", "by": decision.actor, "reason": decision.reason}
-    result = repository.load(_request(run, connector, configuration, repository, decision))
-    recorded = repository.snapshot(run.run_id)
-    if recorded is not None:
-        manifest.publish(run.folder, recorded.manifest)
+            return _rejected(decision)
+        request = _request(run, connector, configuration, repository, decision)
+        try:
+            begin_load(run)
+            result = repository.load(request)
+        finally:
+            settle(run, repository)
     logger.info(
         "%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else ""
     )
@@ -276,6 +307,7 @@ def _manifest(
     previous, record = repository.last_snapshot(connector.identifier), repository.run(run.run_id)
     counters = {
         "preparation": run.folder.read_json("clean/preparation.json"),
+        "profile": run.folder.read_json("clean/profile.json"),
         "changes": run.folder.read_json("changes/changes.json"),
     }
     content: str = manifest.build_manifest(

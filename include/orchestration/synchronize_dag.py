@@ -16,6 +16,7 @@ from include.orchestration.tasks import (
     approval_body,
     close_run,
     open_run,
+    push_verdict,
     repository_asset,
     step,
 )
@@ -72,7 +73,7 @@ def guard(run: dict[str, Any], changes: dict[str, Any], ti: Any = None) -> str:
     from include.orchestration.run import Run
 
     verdict = synchronize.guard(Run(**run)) | {"change_set": changes["sha256"]}
-    ti.xcom_push(key="verdict", value=verdict)
+    push_verdict(ti, verdict)
     return "approve" if verdict["blocked"] and not run["dry_run"] else "load"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
@@ -93,19 +93,23 @@ def close_run(run: dict[str, Any] | None, ti: Any = None) -> str:
     return runs.close_run(runs.Run(**run), outcome_of(ti))
 
 
+def push_verdict(ti: Any, verdict: Mapping[str, Any]) -> None:
+    """Keep a verdict with its task: as XCom ``verdict``, and as XCom ``limits`` the table that people read."""
+    from include.difference.limit_table import markdown_table
+    from include.difference.thresholds import Verdict
+
+    ti.xcom_push(key="verdict", value=dict(verdict))
+    ti.xcom_push(key="limits", value=markdown_table(Verdict.from_json(verdict).lines))
+
+
 def approval_body(task_id: str, kind: str) -> str:
-    """Markdown of a blocked run's approval: each limit, its value and the number found.
+    """Markdown of a blocked run's approval: each limit, its value and the number found; what blocks first.
 
     Args:
-        task_id: the task that pushed the verdict as XCom ``verdict``.
+        task_id: the task that pushed its verdict (``push_verdict``).
         kind: what ``rollcall show`` lists of the run (changes, orders).
     """
     return (
-        f"{{% set verdict = ti.xcom_pull(task_ids='{task_id}', key='verdict') %}}"
-        "| limit | of | value | found | |\n| --- | --- | ---: | ---: | --- |\n"
-        "{% for line in verdict['lines'] %}"
-        "| {{ line['limit'] }} | {{ line['level'] }} {{ line['name'] }} | {{ line['value'] }} | {{ line['found'] }} "
-        "| {{ '**exceeded** ' if line['exceeded'] else '' }}{{ line['note'] }} |\n"
-        "{% endfor %}\n"
+        f"{{{{ ti.xcom_pull(task_ids='{task_id}', key='limits') }}}}\n\n"
         f"Look at them with `rollcall show {kind} --run '{{{{ run_id }}}}'`."
     )

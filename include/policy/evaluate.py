@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.difference.compare import Counts, compare
+from include.expressions.functions import timestamp
+from include.expressions.paths import EntityGraph
 from include.model.configuration import Configuration, ResourceType
 from include.policy import assignments, findings, navigations, scalars
 from include.policy.dependency import by_dependency
-from include.policy.functions import timestamp
-from include.policy.paths import EntityGraph
 from include.policy.rules import Rules, compute, resolve
 from include.policy.workspace import Workspace, whole_file, workspace
 from include.repository.system import ASSIGNED_RESOURCE_NAVIGATION, ASSIGNED_RESOURCE_SCALAR, ASSIGNED_RESOURCE_TYPE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from include.expressions.paths import single_links
 from include.policy import decisions
-from include.policy.paths import single_links
 from include.policy.rules import Rules
 from include.policy.states import ProvisioningState as Provisioning
 from include.policy.states import WorkflowState as Workflow

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from include.expressions.compilation import compile_expression
+from include.expressions.errors import ExpressionMistake, first_line, near_miss
+from include.expressions.paths import EntityGraph, Link, Scope
 from include.model.configuration import DUCKDB_TYPES, NavigationRule, Property, ResourceType, ScalarRule
-from include.policy.compilation import compile_expression
-from include.policy.errors import ExpressionMistake, PolicyError, first_line, near_miss
-from include.policy.paths import EntityGraph, Link, Scope
+from include.policy.errors import PolicyError
 from include.policy.workspace import Workspace
 from include.snapshot.values import canonical
 from include.storage.engine import literal, name

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from include.policy import decisions, functions
+from include.expressions import functions
+from include.expressions.paths import EntityGraph
+from include.policy import decisions
 from include.policy.errors import PolicyError
-from include.policy.paths import EntityGraph
-from include.storage.engine import engine, literal
+from include.storage.engine import confine, engine, literal
 from include.storage.folder import Folder
 
 if TYPE_CHECKING:
@@ -60,10 +61,7 @@ def workspace(run: Folder, graph: EntityGraph, evaluated_at: datetime) -> Iterat
         functions.install(connection, evaluated_at)
         for function in decisions.FUNCTIONS:
             connection.execute(function)
-        allowed = ", ".join(literal(folder.file("")) for folder in (base, changes))
-        connection.execute(f"SET allowed_directories = [{allowed}]")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
+        confine(connection, base, changes)
         yield Workspace(connection, base, graph)
 
 

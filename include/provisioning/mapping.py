@@ -67,9 +67,9 @@ def order_mapping(configuration: Configuration, entity: EntityType) -> dict[str,
     return {
         "Table": entity.connection_table,
         "PrimaryKey": entity.primary_key.identifier,
-        "Columns": {item.identifier: item.source_column for item in entity.properties},
-        "Types": {item.identifier: item.type for item in entity.properties},
-        "Formats": {item.identifier: item.format for item in entity.properties if item.format is not None},
+        "Columns": {item.identifier: item.source_column for item in entity.mapped_properties},
+        "Types": {item.identifier: item.type for item in entity.mapped_properties},
+        "Formats": {item.identifier: item.format for item in entity.mapped_properties if item.format is not None},
         "Links": links,
     }
 

@@ -1,6 +1,7 @@
 """The repository's own tables: runs, loads, snapshots, cookies, the audit trail, migrations, counters.
 
-``rollcall_audit`` and ``rollcall_snapshot`` are append-only: triggers refuse every change of a row.
+``rollcall_audit``, ``rollcall_snapshot`` and ``rollcall_removed_snapshot`` are append-only: triggers refuse every
+change of a row.
 """
 
 from __future__ import annotations
@@ -55,6 +56,17 @@ SNAPSHOT = sa.Table(
     sa.Column("published_at", Instant, nullable=False),
     sa.Index("ix_rollcall_snapshot_sequence", "connector", "sequence", unique=True),
 )
+REMOVED_SNAPSHOT = sa.Table(
+    "rollcall_removed_snapshot",
+    LEDGER,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("connector", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("removed_at", Instant, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Index("ix_rollcall_removed_snapshot_connector", "connector"),
+)
 COOKIE = sa.Table(
     "rollcall_cookie",
     LEDGER,
@@ -94,7 +106,7 @@ COUNTER = sa.Table(
 COUNTERS = ("load", "resource", "run", "audit")
 """Each row gives numbers and is the lock of what it counts; they are taken in this order."""
 
-APPEND_ONLY = (AUDIT, SNAPSHOT)
+APPEND_ONLY = (AUDIT, SNAPSHOT, REMOVED_SNAPSHOT)
 
 
 def append_only_triggers(dialect: str) -> Iterator[str]:

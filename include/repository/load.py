@@ -29,7 +29,7 @@ from include.repository.runs import OPEN_STATES, PIPELINE, hold_open
 from include.repository.session import Session, take
 from include.repository.tables import Schema
 from include.storage.engine import engine
-from include.storage.folder import Folder
+from include.storage.folder import Folder, text_sha256
 
 Counts = dict[str, dict[str, int]]
 TICK = timedelta(microseconds=1)
@@ -217,4 +217,6 @@ def _record(bulk: Bulk, request: LoadRequest, result: LoadResult) -> None:
     bulk.run(sa.update(RUN).where(*is_open).values(state="loaded", counters=text, closed_at=result.loaded_at))
     detail: dict[str, Any] = {"load_id": result.load_id, "load_key": request.load_key, "connector": request.connector}
     detail |= {"skip_deletions": request.skip_deletions, "counters": counters, "request": dict(request.detail)}
+    if request.manifest is not None:
+        detail["manifest_sha256"] = text_sha256(request.manifest)
     audit.append(bulk, actor=request.actor, action="load", subject=request.run_id, detail=detail)

@@ -8,16 +8,25 @@ from typing import Any
 
 from include.model.configuration import Association, Configuration, EntityType
 from include.model.remembered import MISSING_RESOURCE, WAITING_LINK
-from include.repository import audit, export, history, load, migration, purge, runs, snapshots
+from include.repository import audit, export, history, load, migration, purge, removals, runs, snapshots
 from include.repository.audit import AuditEntry
 from include.repository.database import LOCK_TIMEOUT, Database
 from include.repository.load import LoadRequest, LoadResult
+from include.repository.removals import RemovedSnapshot
 from include.repository.runs import PIPELINE, Purpose, RunRecord, RunState
 from include.repository.snapshots import SnapshotRecord
 from include.repository.tables import Schema, build_schema
 from include.storage.folder import Folder
 
-__all__ = ["AuditEntry", "LoadRequest", "LoadResult", "Repository", "RunRecord", "SnapshotRecord"]
+__all__ = [
+    "AuditEntry",
+    "LoadRequest",
+    "LoadResult",
+    "RemovedSnapshot",
+    "Repository",
+    "RunRecord",
+    "SnapshotRecord",
+]
 
 
 class Repository:
@@ -117,6 +126,11 @@ class Repository:
         with self._database.write() as session:
             runs.set_state(session, run_id, state, message=message, counters=counters, actor=actor)
 
+    def reject(self, run_id: str, message: str, evidence: Mapping[str, Any], *, actor: str) -> None:
+        """End a run as rejected, with the evidence on the audit trail (``runs.reject``)."""
+        with self._database.write() as session:
+            runs.reject(session, run_id, message=message, evidence=evidence, actor=actor)
+
     def supersede(self, run_id: str, by: str) -> bool:
         """End an open run in favour of another one (``runs.supersede``)."""
         with self._database.write() as session:
@@ -152,6 +166,26 @@ class Repository:
         """The connector's newest snapshot."""
         with self._database.read() as session:
             return snapshots.last_snapshot(session, connector)
+
+    def last_snapshot_at(self, connector: str, instant: datetime) -> SnapshotRecord | None:
+        """The connector's newest snapshot that was published at an instant (UTC) or before."""
+        with self._database.read() as session:
+            return snapshots.last_snapshot_at(session, connector, instant)
+
+    def snapshot_runs(self, connector: str) -> list[str]:
+        """The runs that published the connector's snapshots, in order."""
+        with self._database.read() as session:
+            return snapshots.snapshot_runs(session, connector)
+
+    def removed_snapshots(self, connector: str) -> dict[str, RemovedSnapshot]:
+        """The connector's snapshots whose files retention has removed, by run."""
+        with self._database.read() as session:
+            return removals.removed_snapshots(session, connector)
+
+    def verify_snapshots(self) -> dict[str, list[str]]:
+        """By connector, one line for every place where the chain of its manifests does not hold."""
+        with self._database.read() as session:
+            return snapshots.broken_chains(session)
 
     # The past
 

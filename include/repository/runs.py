@@ -128,6 +128,19 @@ def set_state(
     audit.append(session, actor=actor, action=_ACTIONS[state], subject=run_id, detail=recorded)
 
 
+def reject(session: Session, run_id: str, *, message: str, evidence: Mapping[str, Any], actor: str) -> None:
+    """End a run as rejected, with what was decided and seen on the trail; a second time changes nothing.
+
+    Raises:
+        RepositoryError: there is no such run.
+    """
+    take(session, "run")
+    stored = find_run(session, run_id)
+    if stored is None or stored.state not in {"rejected", "superseded"}:
+        audit.append(session, actor=actor, action="reject", subject=run_id, detail=evidence)
+    set_state(session, run_id, "rejected", message=message, counters=None, actor=actor)
+
+
 def supersede(session: Session, run_id: str, by: str) -> bool:
     """End an open run in favour of another one; false, and nothing changed, when it was not open any more.
 

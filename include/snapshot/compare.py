@@ -11,9 +11,10 @@ from include.difference.commands import resolve_commands
 from include.difference.compare import Counts, compare, compare_pairs
 from include.model.configuration import Configuration, Connector, EntityType
 from include.model.remembered import MISSING_RESOURCE, REMEMBERED, WAITING_LINK
+from include.snapshot.computed import Computation, compute, rejects_file
 from include.snapshot.ends import Ends, find_ends
 from include.snapshot.errors import SnapshotError
-from include.snapshot.known import remaining_rows, spared_keys
+from include.snapshot.known import kept_rows, remaining_rows, spared_keys
 from include.snapshot.preparation import AssociationCounts, EntityCounts, Preparation
 from include.snapshot.work import Work, parquet
 from include.storage.engine import engine, name
@@ -57,7 +58,8 @@ def compare_snapshot(
     """Write ``changes/`` from ``base/`` and ``clean/``; ``changes/changes.json`` is written last.
 
     Nothing is deleted that is missing from an incomplete table or whose line was set aside; a link goes
-    with its ends, and a new link of an end that has one link only takes the place of the old one.
+    with its ends, and a new link of an end that has one link only takes the place of the old one. Computed
+    properties are computed last, over the rows and links as they are after the run.
 
     Raises:
         SnapshotError: the run is not prepared, or lacks what is stored.
@@ -66,18 +68,22 @@ def compare_snapshot(
     folder = run.child("changes")
     folder.make()
     folder.remove(FILE)
+    for item in connector.entity_types:
+        folder.remove(rejects_file(item))
     preparation = _read_preparation(run)
     with engine(run) as connection:
         work = Work(connection, connector, run, preparation.entity_types)
-        entity_types = {
-            item.identifier: _compare_entity_type(work, item, preparation.entity_types[item.identifier])
-            for item in connector.entity_types
-        }
         associations = {
             item.identifier: _compare_association(
                 work, find_ends(configuration, item), preparation.associations[item.identifier]
             )
             for item in connector.associations
+        }
+        computed = any(item.computed_properties for item in connector.entity_types)
+        computation = compute(work, configuration) if computed else None
+        entity_types = {
+            item.identifier: _compare_entity_type(work, item, preparation.entity_types[item.identifier], computation)
+            for item in connector.entity_types
         }
         remembered = {item.identifier: _compare_remembered(work, item) for item in REMEMBERED}
     changes = Changes(
@@ -100,26 +106,57 @@ def _read_preparation(run: Folder) -> Preparation:
         raise SnapshotError("clean/preparation.json is missing: prepare the run before comparing it") from error
 
 
-def _compare_entity_type(work: Work, entity_type: EntityType, counts: EntityCounts) -> dict[str, Any]:
-    before = work.stored(entity_type.identifier)
+def _compare_entity_type(
+    work: Work, entity_type: EntityType, counts: EntityCounts, computation: Computation | None
+) -> dict[str, Any]:
+    if computation is not None and entity_type.computed_properties:
+        return _compare_computed(work, entity_type, counts, computation)
     after = parquet(work.clean, f"{entity_type.identifier}.parquet")
-    key, columns = entity_type.primary_key.identifier, [item.identifier for item in entity_type.properties]
     if counts.command:
-        after = resolve_commands(work.connection, before, after, key=key, columns=columns)
-    found = compare(
+        key, columns = entity_type.primary_key.identifier, [item.identifier for item in entity_type.properties]
+        after = resolve_commands(work.connection, work.stored(entity_type.identifier), after, key=key, columns=columns)
+    return _counters(counts, _compare_rows(work, entity_type, counts, after))
+
+
+def _counters(counts: EntityCounts, found: Counts) -> dict[str, Any]:
+    """The counters of an entity type: what is missing and stays for now is told apart from what is protected."""
+    # What a table of changes does not mention is there.
+    missing = 0 if counts.command else counts.missing
+    found = replace(found, protected=found.protected - missing)
+    return {**asdict(found), "missing": counts.missing, "complete": counts.complete}
+
+
+def _compare_computed(
+    work: Work, entity_type: EntityType, counts: EntityCounts, computation: Computation
+) -> dict[str, Any]:
+    """As without computed properties, but that kept rows get their computed values too.
+
+    The counters of kept rows say the same as ever; ``not_computed`` counts values whose expression failed.
+    """
+    after, failed = computation.finish(entity_type)
+    found = _compare_rows(work, entity_type, counts, after)
+    work.connection.execute(f"DROP TABLE {after}")
+    kept = protected = 0
+    if rows := kept_rows(work, entity_type):
+        key, spared = name(entity_type.primary_key.identifier), spared_keys(work, entity_type)
+        kept = protected = work.count(rows)
+        if not counts.deletions:
+            protected = work.count(f"{rows} WHERE CAST({key} AS VARCHAR) IN (SELECT key FROM {spared})")
+    found = replace(found, withheld=kept - protected, protected=protected)
+    return {**_counters(counts, found), "not_computed": failed}
+
+
+def _compare_rows(work: Work, entity_type: EntityType, counts: EntityCounts, after: str) -> Counts:
+    return compare(
         work.connection,
-        before,
+        work.stored(entity_type.identifier),
         after,
-        key=key,
-        columns=columns,
+        key=entity_type.primary_key.identifier,
+        columns=[item.identifier for item in entity_type.properties],
         output=work.run.child("changes").file(f"{entity_type.identifier}.parquet"),
         deletions=counts.deletions,
         protected=spared_keys(work, entity_type),
     )
-    # Of a table of changes, what it does not mention is there; of any other, what is missing is protected.
-    missing = 0 if counts.command else counts.missing
-    found = replace(found, protected=found.protected - missing)
-    return {**asdict(found), "missing": counts.missing, "complete": counts.complete}
 
 
 def _compare_association(work: Work, ends: Ends, counts: AssociationCounts) -> dict[str, Any]:

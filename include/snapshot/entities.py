@@ -14,6 +14,7 @@ from include.model.configuration import DUCKDB_TYPES, EntityType, Property
 from include.snapshot.delta import collapse
 from include.snapshot.errors import PreparationError
 from include.snapshot.preparation import EntityCounts
+from include.snapshot.profile import measure
 from include.snapshot.raw import COMMAND, RawTable
 from include.snapshot.values import mistake, parsed
 from include.snapshot.work import Work, parquet
@@ -42,7 +43,7 @@ class Lines:
     @property
     def key_value(self) -> str:
         """The view's column that holds the raw text of the primary key."""
-        return f"v{self.entity_type.properties.index(self.entity_type.primary_key)}"
+        return f"v{self.entity_type.mapped_properties.index(self.entity_type.primary_key)}"
 
     @property
     def values(self) -> list[str]:
@@ -63,7 +64,7 @@ def mapped_columns(entity_type: EntityType) -> dict[str, str]:
     """The raw columns that an entity type reads, each with what it is for."""
     return {
         item.source_column: f"property '{item.identifier}' of {entity_type.identifier}"
-        for item in entity_type.properties
+        for item in entity_type.mapped_properties
     }
 
 
@@ -88,12 +89,22 @@ def prepare_entity_type(work: Work, entity_type: EntityType, raw: RawTable) -> E
         ) from error
     _write_set_aside(work, lines)
     rows = _write_clean(work, lines)
-    return _counts(connection, lines, rows, stored)
+    counts = _counts(connection, lines, rows, stored)
+    work.profiles[entity_type.identifier] = measure(
+        connection,
+        entity_type,
+        header=raw.header,
+        columns=[raw.label(column) for column in lines.columns],
+        mistakes=_mistakes(lines),
+        trusted=counts.complete and not counts.command,
+    )
+    return counts
 
 
 def _read_lines(connection: duckdb.DuckDBPyConnection, entity_type: EntityType, raw: RawTable) -> Lines:
     purposes = mapped_columns(entity_type)
-    columns = tuple(raw.column(item.source_column, purposes[item.source_column]) for item in entity_type.properties)
+    sources = [item.source_column for item in entity_type.mapped_properties]
+    columns = tuple(raw.column(source, purposes[source]) for source in sources)
     lines = Lines(entity_type, raw, columns)
     key = raw.column(entity_type.primary_key.source_column, "the primary key")
     fields = [
@@ -147,7 +158,7 @@ def _find_duplicates(connection: duckdb.DuckDBPyConnection, lines: Lines) -> Non
 def _mistakes(lines: Lines) -> dict[int, str]:
     """Why each property's text is no value, by position of the property; of a deletion, only the key matters."""
     found: dict[int, str] = {}
-    for position, item in enumerate(lines.entity_type.properties):
+    for position, item in enumerate(lines.entity_type.mapped_properties):
         reason = mistake(item, f"v{position}")
         if reason and lines.raw.state.command and not item.primary_key:
             reason = f"CASE WHEN command <> 'delete' THEN {reason} END"
@@ -213,11 +224,11 @@ def _write_clean(work: Work, lines: Lines) -> int:
     entity_type, changes = lines.entity_type, lines.raw.state.command
     fields = [
         f"{parsed(item, f'v{position}')} AS {name(item.identifier)}"
-        for position, item in enumerate(entity_type.properties)
+        for position, item in enumerate(entity_type.mapped_properties)
     ]
-    shown = [_as_text(item) for item in entity_type.properties]
+    shown = [_as_text(item) for item in entity_type.mapped_properties]
     if changes:
-        fields += ["command", _emptied(entity_type.properties)]
+        fields += ["command", _emptied(entity_type.mapped_properties)]
         shown += ["command", EMPTIED]
     file = f"{entity_type.identifier}.parquet"
     written = work.copy(

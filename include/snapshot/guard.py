@@ -1,4 +1,4 @@
-"""Whether the changes of a snapshot may be loaded without asking: thresholds and completeness (engine.md 2.6)."""
+"""Whether the changes of a snapshot may be loaded without asking: thresholds, gates, completeness (engine.md 2.6)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from include.difference.thresholds import LimitLine, Subject, Tally, Verdict, check
+from include.difference.thresholds import COMPLETE_EXPORT, LimitLine, Subject, Tally, Verdict, check
 from include.model.configuration import Association, Connector, EntityType
 from include.snapshot.compare import Changes
 from include.snapshot.errors import SnapshotError
+from include.snapshot.gates import read_gates
 from include.snapshot.preparation import Preparation
 from include.storage.folder import Folder
 
@@ -20,8 +21,9 @@ FILE = "verdict.json"
 def check_thresholds(connector: Connector, run: Folder, mode: str) -> Verdict:
     """Check every limit of the connector over the changes of a run, and write ``changes/verdict.json``.
 
-    A table that is incomplete or empty while the repository holds rows of it blocks too, in every mode;
-    the mode ``initial`` lifts the thresholds. The file also holds the ``sha256`` of the changes judged.
+    The gates that ``prepare`` looked at belong to the verdict. A table that is incomplete or empty while the
+    repository holds rows of it blocks too, in every mode; the mode ``initial`` lifts thresholds and gates.
+    The file also holds the ``sha256`` of the changes judged.
 
     Raises:
         SnapshotError: the run is not compared.
@@ -32,11 +34,22 @@ def check_thresholds(connector: Connector, run: Folder, mode: str) -> Verdict:
         raise SnapshotError(
             "changes/changes.json is missing: compare the run before checking its thresholds"
         ) from error
-    limits = check(_subjects(connector, changes), lifted=mode == "initial")
-    lines = (*_incomplete_tables(connector, preparation), *limits.lines)
+    lifted = mode == "initial"
+    gates = read_gates(run)
+    limits = check(_subjects(connector, changes), lifted=lifted)
+    lines = (
+        *_incomplete_tables(connector, preparation),
+        *([line.lift() for line in gates] if lifted else gates),
+        *limits.lines,
+    )
     verdict = Verdict(any(line.exceeded for line in lines), lines)
     run.child("changes").write_json(FILE, {**verdict.to_json(), "mode": mode, "sha256": changes.sha256})
     return verdict
+
+
+def read_verdict(run: Folder) -> Verdict:
+    """The verdict of a run, as ``check_thresholds`` wrote it."""
+    return Verdict.from_json(run.child("changes").read_json(FILE))
 
 
 def _subjects(connector: Connector, changes: Changes) -> Iterable[Subject]:
@@ -65,4 +78,4 @@ def _incomplete_tables(connector: Connector, preparation: Preparation) -> Iterab
             continue
         seen.add(item.connection_table)
         note = f"{counts.reason}; {counts.stored} rows of {item.identifier} are stored, none is deleted"
-        yield LimitLine("table", item.connection_table, "complete export", 0, counts.stored, True, note)
+        yield LimitLine("table", item.connection_table, COMPLETE_EXPORT, 0, counts.stored, True, note)

@@ -22,28 +22,39 @@ def spared_keys(work: Work, entity_type: EntityType) -> str:
 def remaining_rows(work: Work, entity_type: EntityType, columns: Sequence[str]) -> str:
     """The rows that exist once this run is loaded, as a SQL relation of ``columns``.
 
-    Clean rows; stored rows that are protected, whose export is not complete, or that a table of changes
-    does not mention; and every stored row of another connector's entity type.
+    Clean rows; stored rows that are kept, or that a table of changes does not mention; and every stored row
+    of another connector's entity type. Of the connector's own, ``columns`` are mapped properties.
     """
     stored = work.stored(entity_type.identifier)
     shown = ", ".join(name(column) for column in columns)
     counts = work.entity_types.get(entity_type.identifier)
     if counts is None:
         return f"(SELECT {shown} FROM {stored})"
-    clean = parquet(work.clean, f"{entity_type.identifier}.parquet")
-    key = entity_type.primary_key.identifier
+    arriving = parquet(work.clean, f"{entity_type.identifier}.parquet")
     if counts.command:
-        every = [item.identifier for item in entity_type.properties]
-        return f"(SELECT {shown} FROM {resolve_commands(work.connection, stored, clean, key=key, columns=every)})"
-    text = f"CAST({name(key)} AS VARCHAR)"
+        key = entity_type.primary_key.identifier
+        every = [item.identifier for item in entity_type.mapped_properties]
+        arriving = resolve_commands(work.connection, stored, arriving, key=key, columns=every)
+    kept = kept_rows(work, entity_type)
+    return f"(SELECT {shown} FROM {arriving}{f' UNION ALL SELECT {shown} FROM {kept}' if kept else ''})"
+
+
+def kept_rows(work: Work, entity_type: EntityType) -> str | None:
+    """The stored rows of one of the connector's entity types that stay although the run lacks them.
+
+    They are protected, or their table may not delete. None where there can be no such row.
+    """
+    counts = work.entity_types[entity_type.identifier]
+    stored, clean = work.stored(entity_type.identifier), parquet(work.clean, f"{entity_type.identifier}.parquet")
+    key = f"CAST({name(entity_type.primary_key.identifier)} AS VARCHAR)"
+    if counts.command:
+        if counts.deletions:
+            return None
+        return f"(SELECT * FROM {stored} WHERE {key} IN (SELECT {key} FROM {clean} WHERE command = 'delete'))"
     protected = ""
     if counts.deletions:
-        protected = f" AND {text} IN (SELECT key FROM {spared_keys(work, entity_type)})"
-    return f"""(
-        SELECT {shown} FROM {clean}
-        UNION ALL
-        SELECT {shown} FROM {stored} WHERE {text} NOT IN (SELECT {text} FROM {clean}){protected}
-    )"""
+        protected = f" AND {key} IN (SELECT key FROM {spared_keys(work, entity_type)})"
+    return f"(SELECT * FROM {stored} WHERE {key} NOT IN (SELECT {key} FROM {clean}){protected})"
 
 
 def keys_by_value(work: Work, entity_type: EntityType, key: Property, values: str | None = None) -> str:

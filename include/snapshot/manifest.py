@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FILE = "manifest.json"
 FOLDERS = ("raw", "base", "clean", "validation", "changes")
 """What a snapshot is made of; orders have a life of their own."""
+ORDERS = "orders"
 PART = ".part"
 SORTED = ".sorted.csv"
 HASHERS = 2
@@ -77,11 +78,6 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, default=str) + "\n"
 
 
-def sha256(manifest: str) -> str:
-    """What the next manifest of the connector calls this one."""
-    return hashlib.sha256(manifest.encode()).hexdigest()
-
-
 def publish(run: Folder, manifest: str) -> None:
     """Write ``manifest.json``; the same content a second time is fine.
 
@@ -100,30 +96,12 @@ def published(run: Folder) -> bool:
     return run.exists(FILE)
 
 
-def verify(run: Folder) -> list[str]:
-    """Check a published snapshot against its manifest: one line per missing, changed or extra file."""
-    if not published(run):
-        return [f"{FILE}: missing, the snapshot was never published"]
-    recorded: dict[str, Any] = {item["path"]: item for item in json.loads(run.read_text(FILE))["files"]}
-    present = set(_names(run))
-    lines = []
-    for path in sorted(present | set(recorded)):
-        if path not in present:
-            lines.append(f"{path}: missing")
-        elif path not in recorded:
-            lines.append(f"{path}: not in the manifest")
-        elif run.size(path) != recorded[path]["size"]:
-            lines.append(f"{path}: changed, {run.size(path)} bytes instead of {recorded[path]['size']}")
-        elif run.sha256(path) != recorded[path]["sha256"]:
-            lines.append(f"{path}: changed, its SHA-256 differs")
-    return lines
-
-
 def code_version() -> str:
     """SHA-256 over the source of the rooms that make a snapshot: two snapshots with one version were made alike."""
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parents[2]
-    for room in ("connectors", "include/difference", "include/model", "include/snapshot", "include/storage"):
+    rooms = ("difference", "expressions", "model", "snapshot", "storage")
+    for room in ("connectors", *(f"include/{room}" for room in rooms)):
         for file in sorted((root / room).rglob("*.py")):
             digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
             digest.update(file.read_bytes())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from include.model.configuration import Configuration, Connector, EntityType
 from include.model.transformations import transformations_of
 from include.snapshot.ends import Ends, find_ends
 from include.snapshot.entities import mapped_columns, prepare_entity_type
+from include.snapshot.gates import check_gates, write_gates
 from include.snapshot.links import keep_pairs, link_columns, prepare_association
 from include.snapshot.missing import write_missing
 from include.snapshot.preparation import FILE, EntityCounts, Preparation
 from include.snapshot.previous import PublishedSnapshot
+from include.snapshot.profile import Profile, TableProfile
 from include.snapshot.raw import COMMAND, TableState, first_export, load_table, read_reports
 from include.snapshot.reuse import take_over_table
 from include.snapshot.work import Work
@@ -26,11 +29,13 @@ def prepare(
     *,
     run_id: str = "",
     previous: PublishedSnapshot | None = None,
+    last_good: Mapping[str, TableProfile] | None = None,
 ) -> Preparation:
     """Write ``clean/`` from ``raw/`` and ``base/``; a rerun ends in the same files.
 
     Lines that cannot be used are set aside, counted, and their keys kept, so that none of them reads as a
-    deletion. ``clean/preparation.json`` is written last.
+    deletion. Each table is profiled and held against its last good profile: ``clean/profile.json`` and
+    ``clean/gates.json``. ``clean/preparation.json`` is written last.
 
     Args:
         connector: whose run it is.
@@ -38,6 +43,7 @@ def prepare(
         run: the folder of the run.
         run_id: names the run in what is remembered of it.
         previous: a snapshot of ``reuse.same_origin``, whose clean tables hold where the raw files are the same.
+        last_good: what each table looked like when it was last read as a whole (``profile.last_good_profiles``).
 
     Raises:
         PreparationError: a raw file is missing, is not what its export reported, or lacks a mapped column;
@@ -47,9 +53,10 @@ def prepare(
     run.child("clean").remove(FILE)
     states = read_reports(run)
     ends = [find_ends(configuration, association) for association in connector.associations]
+    last_good = last_good or {}
     with engine(run) as connection:
         work = Work(connection, connector, run, run_id=run_id, read_at=first_export(run))
-        _prepare_tables(work, states, ends, previous)
+        _prepare_tables(work, states, ends, previous, last_good)
         associations = {
             item.association.identifier: prepare_association(
                 work, item, states.get(item.association.connection_table, TableState())
@@ -57,12 +64,18 @@ def prepare(
             for item in ends
         }
     preparation = Preparation(work.entity_types, associations)
+    Profile.of(work.profiles, last_good).write(run)
+    write_gates(run, check_gates(connector, preparation, work.profiles, last_good))
     preparation.write(run)
     return preparation
 
 
 def _prepare_tables(
-    work: Work, states: dict[str, TableState], ends: list[Ends], previous: PublishedSnapshot | None
+    work: Work,
+    states: dict[str, TableState],
+    ends: list[Ends],
+    previous: PublishedSnapshot | None,
+    last_good: Mapping[str, TableProfile],
 ) -> None:
     """Read every connection table once: its entity types are prepared, its pairs kept for later."""
     for table in _tables(work.connector):
@@ -70,7 +83,7 @@ def _prepare_tables(
         entity_types = [
             item
             for item in work.connector.entity_types
-            if item.connection_table == table and not _take_over(work, item, state, previous)
+            if item.connection_table == table and not _take_over(work, item, state, previous, last_good)
         ]
         linking = [item for item in ends if item.association.connection_table == table]
         mapped: dict[str, str] = {COMMAND: "the changes"} if state.command else {}
@@ -90,12 +103,22 @@ def _prepare_tables(
         work.connection.execute(f"DROP TABLE {raw.relation}")
 
 
-def _take_over(work: Work, entity_type: EntityType, state: TableState, previous: PublishedSnapshot | None) -> bool:
-    """Whether the clean table of an entity type could be taken from the previous snapshot."""
-    stored = work.count(work.stored(entity_type.identifier))
-    counts = take_over_table(work.run, entity_type, state, previous, stored=stored) if previous else None
+def _take_over(
+    work: Work,
+    entity_type: EntityType,
+    state: TableState,
+    previous: PublishedSnapshot | None,
+    last_good: Mapping[str, TableProfile],
+) -> bool:
+    """Whether the clean table of an entity type could be taken from the previous snapshot, with its profile."""
+    identifier = entity_type.identifier
+    if previous is None or identifier not in last_good:
+        return False
+    stored = work.count(work.stored(identifier))
+    counts = take_over_table(work.run, entity_type, state, previous, stored=stored)
     if counts is not None:
         _keep_counts(work, entity_type, counts)
+        work.profiles[identifier] = replace(last_good[identifier], run_id=None)
     return counts is not None
 
 

@@ -66,6 +66,15 @@ class PublishedSnapshot:
         file = self._files.get(path)
         return str(file["sha256"]) if file else None
 
+    def size(self, path: str) -> int:
+        """The recorded bytes of one of ``paths``."""
+        return int(self._files[path]["size"])
+
+    @property
+    def bytes(self) -> int:
+        """The recorded bytes of all of ``paths``."""
+        return sum(self.size(path) for path in self._files)
+
     def prove(self, path: str) -> None:
         """Check one file against the manifest.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COMMAND = "command"
 """The extra column of a table of changes."""
 MAXIMUM_LINE = 16 * 1024 * 1024
-"""Bytes of the longest line that is read; DuckDB's buffers must hold two of them."""
+"""Bytes of the longest line that is read. A buffer of DuckDB holds two; by default it would take sixteen, 256 MB."""
 FAULTS = (
     (r"^Out of Memory", "DuckDB's memory is too small to read it; raise ROLLCALL_DUCKDB_MEMORY"),
     (r"Maximum line size", f"the line is longer than {MAXIMUM_LINE} bytes; leave that column out of the mapping"),
@@ -219,7 +219,7 @@ def csv_relation(path: str, columns: Sequence[str]) -> str:
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
     return f"""read_csv({literal(path)}, columns = {{{types}}}, auto_detect = false,
         header = true, delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false,
-        strict_mode = true, max_line_size = {MAXIMUM_LINE})"""
+        strict_mode = true, max_line_size = {MAXIMUM_LINE}, buffer_size = {2 * MAXIMUM_LINE})"""
 
 
 def _create(connection: duckdb.DuckDBPyConnection, statement: str, file: str) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from include.model.configuration import Connector, EntityType
 from include.snapshot.errors import PreparationError
 from include.snapshot.preparation import EntityCounts
+from include.snapshot.profile import TableProfile
 from include.storage.engine import literal
 from include.storage.folder import Folder
 
@@ -27,7 +28,7 @@ def parquet(folder: Folder, file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run of one connector in one engine. ``entity_types`` holds what was prepared so far.
+    """One run of one connector in one engine. ``entity_types`` and ``profiles`` hold what was prepared so far.
 
     ``read_at`` (UTC, without a zone) is when the run's first export began; ``run_id`` names the run in what
     is remembered of it.
@@ -37,6 +38,7 @@ class Work:
     connector: Connector
     run: Folder
     entity_types: dict[str, EntityCounts] = field(default_factory=dict)
+    profiles: dict[str, TableProfile] = field(default_factory=dict)
     run_id: str = ""
     read_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
 
@@ -82,7 +84,8 @@ class Work:
         row = self.connection.execute(f"COPY ({query}) TO {literal(self.clean.file(file))} (FORMAT parquet)").fetchone()
         return int(row[0]) if row else 0
 
-    def copy_csv(self, query: str, file: str) -> None:
-        """Write a query as CSV in the form of the raw files: values quoted, NULL an empty field."""
-        target = literal(self.clean.file(file))
-        self.connection.execute(f"COPY ({query}) TO {target} (FORMAT csv, HEADER, FORCE_QUOTE *)")
+    def copy_csv(self, query: str, file: str, folder: Folder | None = None) -> int:
+        """Write a query as CSV in the form of the raw files: values quoted, NULL an empty field; the rows."""
+        target = literal((folder or self.clean).file(file))
+        row = self.connection.execute(f"COPY ({query}) TO {target} (FORMAT csv, HEADER, FORCE_QUOTE *)").fetchone()
+        return int(row[0]) if row else 0

@@ -26,6 +26,11 @@ def run_folder_name(run_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", run_id)
 
 
+def text_sha256(text: str) -> str:
+    """SHA-256 of a text as a UTF-8 file, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """One folder of a storage URL. ``path`` is the file system's own path, without the protocol."""
@@ -68,6 +73,25 @@ class Folder:
         prefix = self.path.rstrip("/") + "/"
         found = self.filesystem.glob(f"{prefix}{pattern}")
         return sorted(str(item).removeprefix(prefix) for item in found if not self.filesystem.isdir(item))
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of every file below this folder, by name; from one listing. No folder has no files."""
+        prefix = self.path.rstrip("/") + "/"
+        try:
+            found = self.filesystem.find(self.path, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {path.removeprefix(prefix): int(item["size"]) for path, item in found.items()}
+
+    def folders(self) -> list[str]:
+        """The names of the folders in this folder, sorted."""
+        prefix = self.path.rstrip("/") + "/"
+        try:
+            found = self.filesystem.ls(self.path, detail=True)
+        except FileNotFoundError:
+            return []
+        directories = [str(item["name"]).rstrip("/") for item in found if item["type"] == "directory"]
+        return sorted(path.removeprefix(prefix) for path in directories)
 
     def make(self) -> None:
         """Create the folder where the file system knows folders."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,44 @@ class Pipeline:
         """Write a file of ``count`` people."""
         self.write(*(person(number) for number in range(count)))
 
+    def reconfigure(self, old: str, new: str) -> None:
+        """Change the configuration of Staff."""
+        file = self.files.parent / "configuration" / "staff.yaml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    def add_connector(self, name: str, configuration: str, **files: str) -> None:
+        """A connector beside Staff, whose files lie beside those of Staff; it is not synchronized yet."""
+        (self.files.parent / "configuration" / f"{name}.yaml").write_text(configuration)
+        for table, text in files.items():
+            (self.files / f"{table}.csv").write_text(text)
+
+    def current(self, entity_type: str) -> dict[str, dict[str, Any]]:
+        """The resources that are there now, by key."""
+        rows = self.repository.as_of(entity_type, datetime.now(UTC), limit=None)
+        key = load_project().entity_type(entity_type).primary_key.identifier  # type: ignore[union-attr]
+        return {row[key]: row for row in rows}
+
+    def links(self, identifier: str) -> set[tuple[int, int]]:
+        """The pairs of resource ids that are linked now."""
+        (association,) = [item for item in load_project().associations() if item.identifier == identifier]
+        return set(self.repository.links_as_of(association, datetime.now(UTC), limit=None))
+
     def synchronize(
-        self, mode: Any = "complete", decision: Decision | None = None, *, dry_run: bool = False
+        self,
+        mode: Any = "complete",
+        decision: Decision | None = None,
+        *,
+        dry_run: bool = False,
+        connector: str = "Staff",
     ) -> tuple[Run, dict[str, Any]]:
         """A whole run; the run and its result, or its verdict where it is blocked and undecided."""
         self.count += 1
         answered = decision is not None
-        run = open_run("Staff", f"run-{self.count}", "synchronize", mode, dry_run=dry_run, answered=answered)
+        run = open_run(connector, f"run-{self.count}", "synchronize", mode, dry_run=dry_run, answered=answered)
         try:
-            for connection in exporting_connections(find_connector(load_project(), "Staff")):
+            for connection in exporting_connections(find_connector(load_project(), connector)):
                 synchronize.export(run, connection)
             synchronize.prepare(run)
             synchronize.validate(run)
@@ -106,9 +136,7 @@ class Pipeline:
         return json.dumps({"rows": rows, "links": repository.links_as_of(association, _far_future())}, default=str)
 
 
-def _far_future() -> Any:
-    from datetime import UTC, datetime
-
+def _far_future() -> datetime:
     return datetime(2100, 1, 1, tzinfo=UTC)
 
 

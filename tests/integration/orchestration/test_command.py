@@ -51,6 +51,23 @@ class TestCommand:
         rejects = rollcall("show", "rejects", "Staff").output
         assert all(part in rejects for part in ("P002", "since", "someday", "unparsable"))
 
+    def test_show_limits_of_the_last_run_and_of_any_other(self, staff: Pipeline) -> None:
+        passed = rollcall("show", "limits", "Staff")
+        assert passed.exit_code == 0
+        assert "limits of run-2" in passed.output
+        assert "exceeded" not in passed.output
+        assert "1 updated of 63 stored, limit 5 %" in passed.output
+        initial = rollcall("show", "limits", "Staff", "--run", "run-1").output
+        assert initial.index("lifted") < initial.index("respected")
+        staff.people(20)
+        rollcall("synchronize", "Staff")
+        blocked = rollcall("show", "limits", "Staff").output
+        assert "max_percentage_fewer_rows" in blocked
+        assert blocked.index("exceeded") < blocked.index("respected")
+        assert (
+            "run nothing did not come to its limits" in rollcall("show", "limits", "Staff", "--run", "nothing").output
+        )
+
     def test_show_waiting_lists_links_with_their_age_and_show_missing_the_rows_kept(self, staff: Pipeline) -> None:
         file = staff.files.parent / "configuration" / "staff.yaml"
         kept = "    connection_table: People\n    on_missing: {keep_runs: 3}\n"

@@ -10,7 +10,8 @@ from include.orchestration import synchronize
 from include.orchestration.decisions import APPLY_ALL, REJECT, Decision
 from include.orchestration.project import find_connector, load_project
 from include.orchestration.run import SkipRun, open_run
-from include.snapshot.manifest import sha256, verify
+from include.orchestration.verification import verify
+from include.storage.folder import text_sha256
 from tests.integration.orchestration.conftest import Pipeline, person
 
 
@@ -133,7 +134,7 @@ def test_every_step_of_a_loaded_run_may_run_again(pipeline: Pipeline) -> None:
     assert again == first
     assert pipeline.state() == before
     assert run.folder.read_text("manifest.json") == manifest
-    assert verify(run.folder) == []
+    assert verify(run_id=run.run_id).lines == []
     assert pipeline.repository.running("Staff") is None
 
 
@@ -151,9 +152,9 @@ def test_the_past_can_be_asked_and_leads_to_its_run_and_its_files(pipeline: Pipe
     snapshot, previous = pipeline.repository.snapshot(run.run_id), pipeline.repository.snapshot("run-1")
     assert snapshot is not None
     assert previous is not None
-    assert sha256(run.folder.read_text("manifest.json")) == snapshot.sha256
+    assert text_sha256(run.folder.read_text("manifest.json")) == snapshot.sha256
     assert snapshot.previous_sha256 == previous.sha256
-    assert verify(run.folder) == []
+    assert verify(run_id=run.run_id).lines == []
 
 
 def test_a_change_of_a_unique_key_is_an_update(pipeline: Pipeline) -> None:

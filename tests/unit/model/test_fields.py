@@ -117,6 +117,31 @@ FIELDS = {
         "maximum_deleted_lines: -1",
         ["hr.yaml:8: thresholds.maximum_deleted_lines: must be 0 or more"],
     ),
+    "a limit on updated links, which do not exist": (
+        "maximum_deleted_lines: 20",
+        "maximum_link_updated_lines: 20",
+        [
+            (
+                "hr.yaml:8: thresholds.maximum_link_updated_lines: unknown field 'maximum_link_updated_lines'; "
+                "did you mean 'maximum_updated_lines'?"
+            )
+        ],
+    ),
+    "a floor below nothing": (
+        "maximum_deleted_lines: 20",
+        "percentage_floor: -1",
+        ["hr.yaml:8: thresholds.percentage_floor: must be 0 or more"],
+    ),
+    "a gate that does not exist": (
+        "identifier: HR_Person\n",
+        "identifier: HR_Person\n    gates: {max_percentage_fewer_row: 10}\n",
+        [
+            (
+                "hr.yaml:21: entity_types[0].gates.max_percentage_fewer_row: unknown field "
+                "'max_percentage_fewer_row'; did you mean 'max_percentage_fewer_rows'?"
+            )
+        ],
+    ),
     "a negative patience": (
         "    connection_table: HRPeople\n    properties",
         "    connection_table: HRPeople\n    on_missing: {keep_runs: -1}\n    properties",

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from include.expressions.compilation import compile_expression
+from include.expressions.errors import ExpressionMistake
+from include.expressions.paths import EntityGraph, Scope
 from include.model.configuration import (
     Configuration,
     CorrelationRule,
@@ -15,11 +18,7 @@ from include.model.configuration import (
     ScalarRule,
     TypeRule,
 )
-from include.policy.compilation import compile_expression
-from include.policy.errors import ExpressionMistake
 from include.policy.expressions import expression_mistakes
-from include.policy.functions import install, other_functions, scalar_functions
-from include.policy.paths import EntityGraph, Scope
 from include.policy.workspace import workspace
 from include.storage.engine import engine
 from include.storage.folder import Folder
@@ -145,26 +144,6 @@ def test_what_is_no_pure_scalar_expression_is_refused(expression: str) -> None:
     assert title_mistake(expression)
 
 
-def test_no_function_that_reads_the_clock_or_a_file_is_allowed() -> None:
-    forbidden = {
-        "now",
-        "today",
-        "random",
-        "uuid",
-        "read_text",
-        "read_csv",
-        "glob",
-        "current_setting",
-        "getvariable",
-        "age",
-    }
-    assert not forbidden & scalar_functions()
-    assert {"upper", "coalesce", "concat", "strptime", "||"} - scalar_functions() == {
-        "coalesce"
-    }  # coalesce is no function
-    assert {"count", "read_text", "random"} <= other_functions()
-
-
 @pytest.mark.parametrize(
     ("target", "expression", "message"),
     [
@@ -226,53 +205,6 @@ def test_a_connector_that_is_not_in_the_configuration_yet_is_checked_with_its_ow
 
 def test_a_resource_type_with_unknown_entity_types_is_left_to_the_loader() -> None:
     assert mistakes(nominative(source_entity_type="Nothing")) == []
-
-
-@pytest.mark.parametrize(
-    ("call", "expected"),
-    [
-        ("to_upper('Éa')", "ÉA"),
-        ("to_lower('ÉA')", "éa"),
-        ("to_first_name('jean-PIERRE o''neil  éva')", "Jean-Pierre O'Neil  Éva"),
-        ("to_title('HEAD of jean-pierre''s desk')", "Head Of Jean-pierre's Desk"),
-        ("remove_diacritics('Éàç Ångström')", "Eac Angstrom"),
-        ("simplify('O''Neil-Éva 2')", "oneileva"),
-        ("to_first_name('')", ""),
-        ("to_first_name(NULL)", None),
-        ("simplify(NULL)", None),
-    ],
-)
-def test_the_predefined_functions(call: str, expected: str | None) -> None:
-    with engine() as connection:
-        install(connection, NOW)
-        assert connection.execute(f"SELECT {call}").fetchone() == (expected,)
-
-
-def test_evaluated_at_is_the_instant_of_the_run_in_utc() -> None:
-    with engine() as connection:
-        install(connection, datetime.fromisoformat("2024-06-01T14:00:00+02:00"))
-        assert connection.execute("SELECT evaluated_at()").fetchone() == (datetime(2024, 6, 1, 12, 0),)
-
-
-def test_the_text_of_an_expression_is_kept_as_it_was_written() -> None:
-    graph = EntityGraph.of(configuration())
-    scope = Scope(graph, "HR_Person")
-    with engine() as connection:
-        compiled = compile_expression(connection, "ifnull(title, 'é') || manager.title || \"mail\"", scope)
-    assert compiled == '(ifnull(source."title", \'é\') || linked0."title" || source."mail"\n)'
-
-
-def test_a_property_named_evaluated_at_wins_over_the_instant() -> None:
-    graph = EntityGraph.of(configuration())
-    person = graph.entity_types["HR_Person"]
-    renamed = person.model_copy(
-        update={
-            "properties": (*person.properties, person.properties[1].model_copy(update={"identifier": "evaluated_at"}))
-        }
-    )
-    scope = Scope(EntityGraph({"HR_Person": renamed}, {"HR_Person": {}}), "HR_Person")
-    with engine() as connection:
-        assert compile_expression(connection, "evaluated_at", scope) == '(source."evaluated_at"\n)'
 
 
 @pytest.mark.parametrize(

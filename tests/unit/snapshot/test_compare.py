@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import TableReport
-from include.model.configuration import EntityType, Property
+from include.model.configuration import ConnectorThresholds, EntityType, Property
 from include.snapshot.compare import Changes, compare_snapshot
 from include.snapshot.errors import SnapshotError
 from include.snapshot.guard import check_thresholds
@@ -146,7 +146,9 @@ def test_an_unprepared_run_is_one_clear_line(world: World) -> None:
         check_thresholds(world.connector, world.folder, "complete")
 
 
-def test_a_change_above_the_threshold_blocks_and_says_so(world: World) -> None:
+def test_a_change_above_the_threshold_blocks_and_says_so(tmp_path: Path) -> None:
+    used = connector(PERSON, thresholds=ConnectorThresholds(percentage_floor=0))
+    world = World.at(tmp_path / "run", used).store(PERSON, *STORED)
     world.export("people", COLUMNS, SAME[:2]).compare()
     verdict = check_thresholds(world.connector, world.folder, "complete")
     assert verdict.blocked
@@ -157,6 +159,19 @@ def test_a_change_above_the_threshold_blocks_and_says_so(world: World) -> None:
     assert (written["blocked"], written["mode"]) == (True, "complete")
     assert written["sha256"] == Changes.read(world.folder).sha256
     assert not check_thresholds(world.connector, world.folder, "initial").blocked
+
+
+def test_a_few_changes_of_a_small_table_pass(world: World) -> None:
+    world.export("people", COLUMNS, SAME[:2]).compare()
+    verdict = check_thresholds(world.connector, world.folder, "complete")
+    assert not verdict.blocked
+    (line,) = [line for line in verdict.lines if line.limit == "max_percentage_deleted_lines"]
+    assert (line.found, line.value, line.note) == (33.33, 5, "1 deleted of 3 stored, limit 5 %, floor 2")
+
+
+def test_the_floor_does_not_save_an_empty_export(world: World) -> None:
+    world.store(PERSON, STORED[0]).export("people", COLUMNS, []).compare()
+    assert check_thresholds(world.connector, world.folder, "complete").blocked
 
 
 def test_nothing_changed_passes(world: World) -> None:
@@ -180,7 +195,8 @@ def test_links_have_limits_of_their_own(tmp_path: Path) -> None:
     team = EntityType(
         identifier="Team", connection_table="teams", properties=(Property(identifier="code", primary_key=True),)
     )
-    world = World.at(tmp_path / "run", connector(PERSON, team, associations=(MEMBER,)))
+    strict = ConnectorThresholds(percentage_floor=0)
+    world = World.at(tmp_path / "run", connector(PERSON, team, associations=(MEMBER,), thresholds=strict))
     world.store(PERSON, *STORED).store(team, ("g",)).store_links(MEMBER, ("g", "1"), ("g", "2"))
     world.export("people", COLUMNS, SAME).export("teams", ("code",), [("g",)])
     world.export("members", ("team", "person"), [("g", "1")]).compare()

@@ -291,7 +291,7 @@ def test_a_rerun_ends_in_the_same_files(world: World) -> None:
     first = {file: clean.sha256(file) for file in clean.names()}
     world.prepare()
     assert {file: clean.sha256(file) for file in clean.names()} == first
-    assert set(first) == {"preparation.json"} | {
+    assert set(first) == {"preparation.json", "profile.json", "gates.json"} | {
         f"Person.{kind}"
         for kind in (
             "parquet",

@@ -28,6 +28,7 @@ from include.model.remembered import REMEMBERED
 from include.snapshot.compare import Changes, compare_snapshot
 from include.snapshot.preparation import Preparation
 from include.snapshot.prepare import prepare
+from include.snapshot.profile import TableProfile
 from include.storage.engine import engine, literal
 from include.storage.folder import Folder
 
@@ -184,9 +185,9 @@ class World:
         parquet.write_table(pyarrow.table(arrays, pyarrow.schema(fields)), f"{folder.path}/{identifier}.parquet")
         return self
 
-    def prepare(self, run_id: str = "this run") -> Preparation:
-        """Prepare the run."""
-        return prepare(self.connector, self.configuration, self.folder, run_id=run_id)
+    def prepare(self, run_id: str = "this run", last_good: Mapping[str, TableProfile] | None = None) -> Preparation:
+        """Prepare the run, held against the profiles of an earlier one."""
+        return prepare(self.connector, self.configuration, self.folder, run_id=run_id, last_good=last_good)
 
     def compare(self, mode: str = "complete", run_id: str = "this run") -> Changes:
         """Prepare and compare the run."""

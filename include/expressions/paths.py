@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from include.expressions.errors import ExpressionMistake, near_miss
 from include.model.configuration import Association, Configuration, Connector, EntityType
-from include.policy.errors import ExpressionMistake, near_miss
 from include.storage.engine import name
 
 SOURCE_ALIAS = "source"
@@ -65,11 +65,16 @@ def _ends(association: Association) -> Iterable[tuple[str, str, Link]]:
 
 @dataclass(slots=True)
 class Scope:
-    """The relations that the expressions over one entity type read: itself, and one join per link crossed."""
+    """The relations that the expressions over one entity type read: itself, and one join per link crossed.
+
+    ``timeless`` scopes know no ``evaluated_at``; ``reads`` notes (entity type, property) of every column asked for.
+    """
 
     graph: EntityGraph
     entity_type: str
+    timeless: bool = False
     joins: dict[tuple[str, ...], Link] = field(default_factory=dict)
+    reads: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def aliases(self) -> frozenset[str]:
@@ -89,6 +94,7 @@ class Scope:
             entity_type = link.entity_type
         if self.graph.entity_types[entity_type].find(path[-1]) is None:
             raise ExpressionMistake(self._no_property(entity_type, path))
+        self.reads.add((entity_type, path[-1]))
         return f"{self._alias(tuple(path[:-1]))}.{name(path[-1])}"
 
     def from_clause(self, relation: Callable[[str], str]) -> str:

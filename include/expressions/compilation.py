@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from include.policy.errors import ExpressionMistake, first_line, near_miss
-from include.policy.functions import CLOCK_FUNCTIONS, EVALUATED_AT, other_functions, scalar_functions
-from include.policy.paths import Scope
+from include.expressions.errors import ExpressionMistake, first_line, near_miss
+from include.expressions.functions import CLOCK_FUNCTIONS, EVALUATED_AT, other_functions, scalar_functions
+from include.expressions.paths import Scope
 from include.storage.engine import literal
 
 if TYPE_CHECKING:
@@ -43,6 +43,15 @@ _REFUSED_NODES = {
     "PARAMETER": "a parameter cannot stand in an expression: write the value",
 }
 _NOT_ONE_VALUE = "it must be one scalar expression, such as upper(last_name)"
+
+
+def note_reads(text: str, scope: Scope) -> None:
+    """Note in the scope what an expression reads: its columns and the links that lead to them.
+
+    Raises:
+        ExpressionMistake: the text is no expression, or names what is not there.
+    """
+    _rewrite(text, scope)
 
 
 def compile_expressions(
@@ -170,10 +179,10 @@ def _refusal(tree: dict[str, Any], scope: Scope) -> str | None:
         kind = node["class"]
         if kind not in _SCALAR_NODES:
             return _REFUSED_NODES.get(kind, f"{_NOT_ONE_VALUE}; {kind.lower()} cannot stand in it")
-        if kind == "FUNCTION" and (refusal := _refused_function(node)):
+        if kind == "FUNCTION" and (refusal := _refused_function(node, scope)):
             return refusal
         if kind == "COLUMN_REF" and not _is_ours(node["column_names"], scope):
-            return _refused_word(node["column_names"])
+            return _refused_word(node["column_names"], scope)
     return None
 
 
@@ -192,24 +201,30 @@ def _is_ours(parts: list[str], scope: Scope) -> bool:
     return len(parts) == 2 and parts[0] in scope.aliases  # noqa: PLR2004 - alias and property
 
 
-def _refused_function(node: dict[str, Any]) -> str | None:
+def _refused_function(node: dict[str, Any], scope: Scope) -> str | None:
     function = str(node["function_name"]).lower()
     if node.get("schema") or node.get("catalog"):
         # DuckDB reads last_name.upper() as a call with a schema, and finds the column by itself.
         return f"write {function}(...) with its argument in parentheses, without a dot before it"
+    if function in CLOCK_FUNCTIONS or (function == EVALUATED_AT and scope.timeless):
+        return _refused_clock(function, scope)
     if function in scalar_functions():
         return None
-    if function in CLOCK_FUNCTIONS:
-        return f"'{function}' differs from call to call: use evaluated_at, the instant of the run"
     if function in other_functions():
         return f"an expression may not call '{function}': only functions whose value follows from their arguments"
     return f"there is no function '{function}'{near_miss(function, sorted(scalar_functions()))}"
 
 
-def _refused_word(parts: list[str]) -> str:
+def _refused_clock(word: str, scope: Scope) -> str:
+    if scope.timeless:
+        return f"'{word}' changes by itself, and with it the value, at every run: compare with the clock in a rule"
+    return f"'{word}' differs from call to call: use evaluated_at, the instant of the run"
+
+
+def _refused_word(parts: list[str], scope: Scope) -> str:
     word = ".".join(parts)
     if word.lower() in CLOCK_FUNCTIONS:
-        return f"'{word}' differs from call to call: use evaluated_at, the instant of the run"
+        return _refused_clock(word, scope)
     return f"'{word}' is a word of SQL: write a property of that name in double quotes"
 
 

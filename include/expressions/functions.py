@@ -90,11 +90,12 @@ def other_functions() -> frozenset[str]:
     return frozenset(name for (name,) in found) - scalar_functions()
 
 
-def install(connection: duckdb.DuckDBPyConnection, evaluated_at: datetime) -> None:
-    """Create the predefined functions, and ``evaluated_at`` for this instant, in a connection."""
+def install(connection: duckdb.DuckDBPyConnection, evaluated_at: datetime | None = None) -> None:
+    """Create the predefined functions in a connection, and ``evaluated_at`` where there is such an instant."""
     for function, body in PREDEFINED_FUNCTIONS.items():
         connection.execute(f"CREATE MACRO {function}(text) AS {body}")
-    connection.execute(f"CREATE MACRO {EVALUATED_AT}() AS {timestamp(evaluated_at)}")
+    if evaluated_at is not None:
+        connection.execute(f"CREATE MACRO {EVALUATED_AT}() AS {timestamp(evaluated_at)}")
 
 
 def timestamp(instant: datetime | None) -> str:

@@ -1,0 +1,96 @@
+"""The steps as processes: imported once by the fork server, then one forked child per step.
+
+The fork server imports the heavy libraries and opens nothing: neither DuckDB nor ADBC survives a fork.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import duckdb  # noqa: F401
+import great_expectations  # noqa: F401
+import pandas as pd  # noqa: F401
+import psycopg  # noqa: F401
+import tqdm
+from airflow.sdk import BaseHook  # noqa: F401
+
+import include.snapshot.expectations
+import include.snapshot.validate  # noqa: F401
+from connectors.contract import ExportReport, ExportRequest
+from connectors.files.csv import CsvConnector
+from include.orchestration import synchronize
+from include.orchestration.decisions import Decision
+from include.orchestration.run import Run, close_run, open_run
+
+# tqdm, which Great Expectations uses, makes a semaphore that a killed process would leave behind: one for all.
+tqdm.tqdm.get_lock()
+
+DONE, FAILED = "done", "failed"
+
+_export = CsvConnector.export
+
+
+def _export_with_position(self: CsvConnector, request: ExportRequest, sink: Any) -> ExportReport:
+    """A file knows no position to read on from; a system that does hands one out with every export."""
+    report = _export(self, request, sink)
+    number = int(request.cookie or 0) + sum(table.rows for table in report.tables)
+    return dataclasses.replace(report, cookie=str(number))
+
+
+CsvConnector.export = _export_with_position  # type: ignore[method-assign]
+
+
+def _clock_at(instant: str) -> type[datetime]:
+    """A clock that stands still: an export says when it began, and what is first seen then carries that instant."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.fromisoformat(instant).astimezone(tz)
+
+    return Clock
+
+
+def open_step(connector: str, run_id: str, mode: Any, *, answered: bool) -> dict[str, Any]:
+    """``open_run`` as the task does it."""
+    return open_run(connector, run_id, "synchronize", mode, answered=answered).to_dict()
+
+
+def run_step(step: str, run: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+    """One step of an open run."""
+    opened = Run(**run)
+    if step.startswith("export "):
+        return synchronize.export(opened, step.removeprefix("export "))
+    if step == "load":
+        decision = Decision(**arguments["decision"]) if arguments["decision"] else None
+        return synchronize.load(opened, decision, arguments["shown"])
+    if step == "close_run":
+        return close_run(opened, "succeeded")
+    return getattr(synchronize, step)(opened)
+
+
+def child(connection: Connection, environment: Mapping[str, str], step: str, arguments: Mapping[str, Any]) -> None:
+    """The body of a step's process: says its result or its error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(environment)
+    tempfile.tempdir = environment["TMPDIR"]
+    synchronize.datetime = _clock_at(environment["CRASH_CLOCK"])  # type: ignore[misc]
+    with Path(f"{environment['TMPDIR']}/steps.log").open("ab") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
+    try:
+        result = open_step(**arguments) if step == "open_run" else run_step(step, arguments["run"], arguments)
+    except Exception:  # noqa: BLE001  whatever it is, the parent shows it
+        connection.send((FAILED, traceback.format_exc()))
+        sys.exit(1)
+    connection.send((DONE, result))

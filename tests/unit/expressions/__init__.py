@@ -1,0 +1,1 @@
+"""Expressions: what they may say, what they read, how they are bound."""
