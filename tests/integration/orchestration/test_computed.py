@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from include.command.main import application
 from include.orchestration.decisions import APPLY_ALL, Decision
-from include.snapshot.manifest import verify
+from include.orchestration.verification import verify
 from tests.integration.orchestration.conftest import Pipeline, person
 
 DISPLAYED = """      - {identifier: name}
       - {identifier: internal_display_name, expression: "upper(name) || coalesce(' of ' || team.code, '')"}
-      - {identifier: badge, expression: "badge.number"}
+      - {identifier: badge_number, expression: "badge.number"}
       - {identifier: initial, expression: "left(internal_display_name, 1)"}
 """
 BADGES = """
@@ -71,7 +71,7 @@ def test_a_new_computed_property_is_guarded_loaded_and_then_at_rest(pipeline: Pi
     pipeline.close(run)
     run, result = pipeline.synchronize(decision=applied())
     assert changed(result) == {"Staff_Person": 60, "Staff_Team": 0}
-    assert verify(run.folder) == []
+    assert verify(run_id=run.run_id).lines == []
     assert values(pipeline, "P001")["internal_display_name"] == "NAME 1 of T1"
     for mode in ("complete", "incremental", "initial"):
         assert changed(pipeline.synchronize(mode)[1]) == {"Staff_Person": 0, "Staff_Team": 0}
@@ -97,11 +97,11 @@ def test_value_and_cause_stand_in_one_version(pipeline: Pipeline) -> None:
 def test_what_another_connector_changes_shows_at_the_next_run(pipeline: Pipeline) -> None:
     declare(pipeline)
     pipeline.synchronize("initial")
-    assert values(pipeline, "P001")["badge"] is None
+    assert values(pipeline, "P001")["badge_number"] is None
     rollcall("synchronize", "Badges", "--mode", "initial")
-    assert values(pipeline, "P001")["badge"] is None
+    assert values(pipeline, "P001")["badge_number"] is None
     assert changed(pipeline.synchronize()[1]) == {"Staff_Person": 1, "Staff_Team": 0}
-    assert values(pipeline, "P001")["badge"] == "B7"
+    assert values(pipeline, "P001")["badge_number"] == "B7"
 
 
 @pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
@@ -130,6 +130,6 @@ def test_a_value_that_cannot_be_computed_is_reported_and_stops_nothing(pipeline:
     pipeline.write(*(person(index, "17" if index == 1 else None) for index in range(60)))
     run, _ = pipeline.synchronize("initial")
     assert values(pipeline, "P001")["number"] == 17
-    counters = json.loads((run.folder.read_text("changes/changes.json")))["entity_types"]["Staff_Person"]
+    counters = json.loads(run.folder.read_text("changes/changes.json"))["entity_types"]["Staff_Person"]
     assert counters["not_computed"] == 59
     assert "expression_failed" in rollcall("show", "rejects", "Staff")
