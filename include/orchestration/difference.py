@@ -42,14 +42,14 @@ class SnapshotDifference:
 
     def first(self, limit: int) -> list[ShownChange]:
         """The first changed rows of each table, deletions first, up to ``limit`` in all."""
-        names = {
+        names: dict[str, str | None] = {
             item.identifier: item.display_name_property.identifier
             for item in self.items
             if isinstance(item, EntityType)
         }
         associations = [item.identifier for item in self.items if isinstance(item, Association)]
         with engine(self.folder) as connection:
-            return shown_changes(connection, self.folder, names, associations, limit, names)
+            return shown_changes(connection, self.folder, names, associations, limit)
 
     def write_csv(self, target: Path) -> int:
         """Every changed value as a line of a CSV file (``between.write_values``); the number of lines."""

@@ -111,11 +111,11 @@ def measure(
     """The profile of the entity type whose raw lines are in the view ``lines``, set-based.
 
     Args:
-        connection: where ``lines`` has the columns ``v0``, ``v1`` ... (raw text, in order of the properties),
+        connection: where ``lines`` has the columns ``v0``, ``v1`` ... (raw text, in order of the mapped properties),
             and ``suspects`` the lines that hold any mistake.
         entity_type: whose properties are measured.
         header: every column of the raw file, in order.
-        columns: the raw column of each property.
+        columns: the raw column of each mapped property.
         mistakes: by position of a property, the SQL expression of why its text is no value.
         trusted: whether the table is whole.
     """
@@ -124,7 +124,7 @@ def measure(
     unparsable = _count_unparsable(connection, mistakes)
     profiles = {
         item.identifier: _measure_column(connection, position, columns[position], unparsable.get(position, 0))
-        for position, item in enumerate(entity_type.properties)
+        for position, item in enumerate(entity_type.mapped_properties)
     }
     row = connection.execute("SELECT count(*) FROM lines").fetchone()
     return TableProfile(tuple(header), row[0] if row else 0, trusted, duckdb.__version__, profiles)

@@ -47,16 +47,16 @@ def list_changes(run: Folder, limit: int, names: Mapping[str, str]) -> list[Show
         return []
     counters = changes.read_json("changes.json")
     with engine(run) as connection:
-        return shown_changes(connection, changes, counters["entity_types"], counters["associations"], limit, names)
+        entity_types = {table: names.get(table) for table in counters["entity_types"]}
+        return shown_changes(connection, changes, entity_types, counters["associations"], limit)
 
 
 def shown_changes(
     connection: duckdb.DuckDBPyConnection,
     changes: Folder,
-    entity_types: Iterable[str],
+    entity_types: Mapping[str, str | None],
     associations: Iterable[str],
     limit: int,
-    names: Mapping[str, str],
 ) -> list[ShownChange]:
     """The first changes of each table, up to ``limit`` in all, deletions first.
 
@@ -65,13 +65,12 @@ def shown_changes(
     Args:
         connection: an engine that reads the folder.
         changes: the folder of ``<identifier>.parquet`` as the comparison writes them.
-        entity_types: their identifiers.
+        entity_types: their identifiers, each with the property by whose value a person knows the resource.
         associations: their identifiers.
         limit: rows to return.
-        names: per entity type, the property whose value a person knows the resource by.
     """
     found: list[ShownChange] = []
-    for table in entity_types:
+    for table, called in entity_types.items():
         path = literal(changes.file(f"{table}.parquet"))
         columns = [
             str(row[0])
@@ -86,7 +85,7 @@ def shown_changes(
             for column in columns
         )
         query = f"""
-            SELECT command, key, {_name(columns, names.get(table))}, concat_ws('; ', {pairs})
+            SELECT command, key, {_name(columns, called)}, concat_ws('; ', {pairs})
             FROM read_parquet({path})
             ORDER BY command = 'delete' DESC, key LIMIT {limit - len(found)}
         """

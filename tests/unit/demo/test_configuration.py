@@ -38,7 +38,7 @@ def columns(item: Connector, table: str) -> set[str]:
     read = {
         one.source_column
         for entity in item.entity_types
-        for one in entity.properties
+        for one in entity.mapped_properties
         if entity.connection_table == table
     }
     ends = {

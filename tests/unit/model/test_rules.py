@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from include.model.configuration import EntityType, Property
 from tests.unit.model.conftest import Edit, MistakesIn
 
 NOT_CRON = "not a cron expression: five fields are needed (minute, hour, day, month, weekday)"
@@ -424,3 +425,50 @@ def test_only_files_are_transformed(edit: Edit, mistakes_in: MistakesIn) -> None
         "    transformations:\n      - {type: ConcatColumns, table: HRPeople, column: a, input_column: b}\n",
     )
     assert any("package 'sql' exports no files: only files are transformed" in line for line in mistakes_in("hr.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("field", "why"),
+    [
+        ("column: LAST", "it has no column; leave out one of the two"),
+        ("primary_key: true", "a key comes from the source and never changes; choose a property with a column"),
+        ("unique_key: true", "links are found before it is computed; choose a property with a column"),
+        ("max_length: 9", "no line is rejected for it; cut the value in the expression, such as left(..., 100)"),
+        ("allowed_values: [a]", "no line is rejected for it; decide in the expression, such as CASE WHEN ... THEN"),
+        ("severity: critical", "no line is rejected for it; leave the severity out"),
+        ('format: "%Y"', "it reads no text; leave the format out"),
+    ],
+)
+def test_what_says_how_a_column_is_read_says_nothing_of_a_computed_property(
+    field: str, why: str, edit: Edit, mistakes_in: MistakesIn
+) -> None:
+    edit(
+        "hr.yaml",
+        "- identifier: first_name\n",
+        f"- identifier: first_name\n        expression: lower(mail)\n        {field}\n",
+    )
+    found = [line for line in mistakes_in("hr.yaml") if "second primary key" not in line]
+    name = field.partition(":")[0]
+    assert len(found) == 1
+    assert found[0].startswith(
+        f"hr.yaml:28: entity_types[0].properties[2].{name}: 'first_name' has an expression: {why}"
+    )
+
+
+def test_a_property_may_be_computed(edit: Edit, mistakes_in: MistakesIn) -> None:
+    edit("hr.yaml", "- identifier: first_name\n", "- identifier: first_name\n        expression: lower(mail)\n")
+    assert mistakes_in("hr.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "shown"),
+    [
+        (("id", "title", "last_name", "internal_display_name"), "internal_display_name"),
+        (("id", "title", "userName", "last_name"), "userName"),
+        (("id", "title"), "id"),
+    ],
+)
+def test_the_internal_display_name_of_an_entity_type(identifiers: tuple[str, ...], shown: str) -> None:
+    properties = tuple(Property(identifier=item, primary_key=item == "id") for item in identifiers)
+    entity_type = EntityType(identifier="Person", connection_table="people", properties=properties)
+    assert entity_type.display_name_property.identifier == shown
