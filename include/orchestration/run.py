@@ -216,7 +216,7 @@ def open_run(
 
 
 def refuse_superseded(run: Run, repository: Repository) -> None:
-    """Stop a step of a run whose place another one has taken.
+    """Stop a step of a run whose place another one has taken, or whose files retention has removed.
 
     Raises:
         SkipRun: it is so.
@@ -224,6 +224,12 @@ def refuse_superseded(run: Run, repository: Repository) -> None:
     record = None if run.dry_run else repository.run(run.run_id)
     if record is not None and record.state == "superseded":
         raise SkipRun(f"{run.connector}: {record.message}; nothing of this run is written")
+    removed = None if run.dry_run else repository.removed_snapshot(run.run_id)
+    if removed is not None:
+        raise SkipRun(
+            f"{run.connector}: run {run.run_id} was loaded, and its files were removed on "
+            f"{removed.removed_at:%Y-%m-%d} ({removed.reason}); start another run"
+        )
 
 
 def reopen(run: Run, repository: Repository) -> None:

@@ -79,7 +79,7 @@ def canonical(value: Any) -> str:
 
 
 def publish(run: Folder, manifest: str) -> None:
-    """Write ``manifest.json``; the same content a second time is fine.
+    """Write ``manifest.json`` and set the snapshot's files read-only; the same content a second time is fine.
 
     Raises:
         SnapshotError: the run was published with another content.
@@ -87,8 +87,10 @@ def publish(run: Folder, manifest: str) -> None:
     if published(run):
         if run.read_text(FILE) != manifest:
             raise SnapshotError(f"{FILE} exists and differs: a published snapshot is never modified; start another run")
-        return
-    run.write_text(FILE, manifest)
+    else:
+        run.write_text(FILE, manifest)
+    # From here on nothing writes them any more; where something does, it shall show at once.
+    run.protect([FILE, *_names(run)])
 
 
 def published(run: Folder) -> bool:
