@@ -188,9 +188,7 @@ def test_one_connector_s_trouble_keeps_no_other_from_its_maintenance(
     assert folders(runs[0]) == {"run-1", "run-2", "run-3"}
 
 
-def test_a_published_snapshot_is_read_only_and_its_tasks_cleared_write_nothing(
-    pipeline: Pipeline, runs: list[Run]
-) -> None:
+def test_a_published_snapshot_is_read_only_and_its_tasks_cleared_write_nothing(runs: list[Run]) -> None:
     run = runs[1]
     root = Path(run.folder.path)
     files = [item for item in root.rglob("*") if item.is_file()]
