@@ -26,20 +26,18 @@ OMITTED_COLUMNS: Mapping[tuple[str, str], str] = {
     ("rollcall_audit", "previous_hash"): "covers the clock; the chain is verified by itself",
     ("rollcall_migration", "applied_at"): "the clock at the migration",
     ("rollcall_snapshot", "manifest"): "written to a file of its own, see _manifest",
-    ("rollcall_snapshot", "sha256"): "covers the clock in the manifest; each snapshot is verified by itself",
-    ("rollcall_snapshot", "previous_sha256"): "covers the clock in the manifest before",
+    ("rollcall_snapshot", "sha256"): "covers pages drawn by the clock; each snapshot is verified by itself",
+    ("rollcall_snapshot", "previous_sha256"): "covers pages drawn by the clock",
 }
 # A run that was not loaded ended when the clock said so; that it ended is compared.
 ENDED = ("rollcall_run", "closed_at")
 # The lock of the table of runs: it counts how often it was taken, and numbers nothing.
 LOCK_ONLY_COUNTERS = ("run",)
-# In a manifest: the hash of the manifest before, which covers the clock; the source of this program, which may be
-# edited while a long trial runs; and when the exports began.
+# In a manifest: the hash of the manifest before, which covers that of pages drawn by the clock; and the source of this
+# program, which may be edited while a long trial runs.
 OMITTED_CONTENT = ("previous_sha256", "code_version")
-OMITTED_FACTS = ("read_at",)
-OMITTED_SOURCE = ("started_at",)
-# Files of a snapshot that hold an instant: when an export began, and when Great Expectations drew a page.
-FILES_WITH_INSTANTS = (".report.json", ".html")
+# Files of a snapshot that hold the clock: pages that Great Expectations drew.
+FILES_WITH_INSTANTS = (".html",)
 
 
 def export_repository(url: str, folder: Path) -> None:
@@ -97,10 +95,6 @@ def _manifest(text: str) -> str:
     content = json.loads(text)
     for name in OMITTED_CONTENT:
         del content[name]
-    content["facts"] = {name: value for name, value in content["facts"].items() if name not in OMITTED_FACTS}
-    for source in content["source"]:
-        for name in OMITTED_SOURCE:
-            del source[name]
     for file in content["files"]:
         if file["path"].endswith(FILES_WITH_INSTANTS):
             del file["sha256"]

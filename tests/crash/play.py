@@ -142,7 +142,9 @@ class World:
     ) -> tuple[bool, Any]:
         """Run one step in a process; whether it died, and its result."""
         delay = killer.delay(day, step, attempt) if killer else None
-        with _process(self.environment, step, arguments) as (process, connection):
+        number = [item.name for item in self.days].index(day)
+        clock = {"CRASH_CLOCK": f"2026-01-{number + 1:02d}T00:00:00+00:00"}
+        with _process(self.environment | clock, step, arguments) as (process, connection):
             begun = time.monotonic()
             if killer is None or delay is None:
                 result = _answer(process, connection, f"{day}/{step}")

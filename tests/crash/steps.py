@@ -12,6 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,17 @@ def _export_with_position(self: CsvConnector, request: ExportRequest, sink: Any)
 CsvConnector.export = _export_with_position  # type: ignore[method-assign]
 
 
+def _clock_at(instant: str) -> type[datetime]:
+    """A clock that stands still: an export says when it began, and what is first seen then carries that instant."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.fromisoformat(instant).astimezone(tz)
+
+    return Clock
+
+
 def open_step(connector: str, run_id: str, mode: Any, *, answered: bool) -> dict[str, Any]:
     """``open_run`` as the task does it."""
     return open_run(connector, run_id, "synchronize", mode, answered=answered).to_dict()
@@ -72,6 +84,7 @@ def child(connection: Connection, environment: Mapping[str, str], step: str, arg
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
     tempfile.tempdir = environment["TMPDIR"]
+    synchronize.datetime = _clock_at(environment["CRASH_CLOCK"])  # type: ignore[misc]
     with Path(f"{environment['TMPDIR']}/steps.log").open("ab") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())

@@ -107,7 +107,7 @@ class TestThreeABlockedConnector:
     def test_another_connector_still_runs(self, pipeline: Pipeline) -> None:
         pipeline.add_connector("rooms", ROOMS, rooms="code,name\nR1,One\n")
         _, result = pipeline.synchronize("initial", connector="Rooms")
-        assert result["entity_types"] == {"Room": {"inserted": 1, "updated": 0, "deleted": 0}}
+        assert result["entity_types"]["Room"] == {"inserted": 1, "updated": 0, "overwritten": 0, "deleted": 0}
         (pipeline.files / "rooms.csv").write_text("code,name\nR1,Uno\n")
         run, _ = pipeline.synchronize("incremental", connector="Rooms", decision=APPROVED)
         assert (run.mode, pipeline.current("Room")["R1"]["name"]) == ("incremental", "Uno")
@@ -135,7 +135,7 @@ class TestFiveIncrementalRuns:
         )
         run, first = pipeline.synchronize("incremental")
         assert run.mode == "incremental"
-        assert first["entity_types"]["Staff_Person"] == {"inserted": 1, "updated": 2, "deleted": 1}
+        assert first["entity_types"]["Staff_Person"] == {"inserted": 1, "updated": 2, "overwritten": 0, "deleted": 1}
         before = stored(tmp_path / "before")
         assert synchronize.load(run) == first
         _, second = pipeline.synchronize("incremental")

@@ -146,7 +146,7 @@ def test_one_bad_file_stops_its_own_connector_only(club: Pipeline) -> None:
 def test_the_counters_are_those_of_what_was_applied(club: Pipeline) -> None:
     write(club, ("A,changed,B,P001", "B,two,A,P002"), ("G1,A",))
     run, result = club.synchronize(connector="Club", decision=decision(APPLY_WITHOUT_DELETIONS))
-    assert result["entity_types"]["Club_Member"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert result["entity_types"]["Club_Member"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 0}
     assert result["associations"]["Club_List"] == {"inserted": 0, "deleted": 0}
     assert club.current("Club_Member").keys() == {"A", "B", "C"}
 
@@ -175,7 +175,7 @@ def test_a_change_of_case_only_is_an_update_of_the_same_resource(pipeline: Pipel
     before = pipeline.current("Staff_Person")["P007"]
     pipeline.write(*(person(number, "NAME 7" if number == 7 else None) for number in range(60)))
     _, result = pipeline.synchronize()
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 0}
     assert pipeline.current("Staff_Person")["P007"] == before | {"name": "NAME 7"}
 
 
@@ -188,7 +188,7 @@ def test_a_header_in_another_order_is_no_change(pipeline: Pipeline) -> None:
         *(",".join(line[column] for column in reversed(columns)) for line in lines), header=",".join(reversed(columns))
     )
     _, result = pipeline.synchronize()
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}
     assert pipeline.state() == before
 
 
@@ -199,7 +199,7 @@ def test_good_rows_are_loaded_beside_a_bad_one(pipeline: Pipeline) -> None:
     lines[8] = person(8, "Renamed 8")
     pipeline.write(*lines)
     _, result = pipeline.synchronize()
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 0}
     found = pipeline.current("Staff_Person")
     assert (found["P007"]["name"], found["P008"]["name"]) == ("Name 7", "Renamed 8")
 
@@ -218,7 +218,7 @@ def test_an_incomplete_answer_deletes_nothing_even_when_a_person_applies_it(
     monkeypatch.setattr(CsvConnector, "export", truncated)
     pipeline.write(*(person(number, "Renamed" if number == 1 else None) for number in range(40)))
     _, result = pipeline.synchronize(decision=decision(APPLY_ALL))
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 0}
     assert result["associations"]["Staff_PersonTeam"] == {"inserted": 0, "deleted": 0}
     assert len(pipeline.current("Staff_Person")) == 60
 
@@ -240,5 +240,5 @@ def test_an_export_that_breaks_off_leaves_the_good_state(pipeline: Pipeline, mon
     (newest, *_) = pipeline.repository.runs("Staff")
     assert newest.state == "failed"
     _, result = pipeline.synchronize()
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}
     assert pipeline.state() == before
