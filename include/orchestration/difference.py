@@ -49,7 +49,7 @@ class SnapshotDifference:
         }
         associations = [item.identifier for item in self.items if isinstance(item, Association)]
         with engine(self.folder) as connection:
-            return shown_changes(connection, self.folder, names, associations, limit, names)
+            return shown_changes(connection, self.folder, names, associations, names, limit=limit)
 
     def write_csv(self, target: Path) -> int:
         """Every changed value as a line of a CSV file (``between.write_values``); the number of lines."""

@@ -216,7 +216,7 @@ def open_run(
 
 
 def refuse_superseded(run: Run, repository: Repository) -> None:
-    """Stop a step of a run whose place another one has taken, or whose files retention has removed.
+    """Stop a step of a run whose place another one has taken.
 
     Raises:
         SkipRun: it is so.
@@ -224,6 +224,14 @@ def refuse_superseded(run: Run, repository: Repository) -> None:
     record = None if run.dry_run else repository.run(run.run_id)
     if record is not None and record.state == "superseded":
         raise SkipRun(f"{run.connector}: {record.message}; nothing of this run is written")
+
+
+def refuse_removed(run: Run, repository: Repository) -> None:
+    """Stop a step of a run that was loaded, and whose files retention has removed since.
+
+    Raises:
+        SkipRun: it is so.
+    """
     removed = None if run.dry_run else repository.removed_snapshot(run.run_id)
     if removed is not None:
         raise SkipRun(

@@ -27,6 +27,8 @@ FILE = "manifest.json"
 FOLDERS = ("raw", "base", "clean", "validation", "changes")
 """What a snapshot is made of; orders have a life of their own."""
 ORDERS = "orders"
+LOADING = "loading.json"
+"""Stands in the run's folder from the beginning of a load until its snapshot is published."""
 PART = ".part"
 SORTED = ".sorted.csv"
 HASHERS = 2

@@ -46,8 +46,9 @@ def list_changes(run: Folder, limit: int, names: Mapping[str, str]) -> list[Show
     if not changes.exists("changes.json"):
         return []
     counters = changes.read_json("changes.json")
+    entity_types, associations = counters["entity_types"], counters["associations"]
     with engine(run) as connection:
-        return shown_changes(connection, changes, counters["entity_types"], counters["associations"], limit, names)
+        return shown_changes(connection, changes, entity_types, associations, names, limit=limit)
 
 
 def shown_changes(
@@ -55,8 +56,9 @@ def shown_changes(
     changes: Folder,
     entity_types: Iterable[str],
     associations: Iterable[str],
-    limit: int,
     names: Mapping[str, str],
+    *,
+    limit: int,
 ) -> list[ShownChange]:
     """The first changes of each table, up to ``limit`` in all, deletions first.
 
@@ -67,8 +69,8 @@ def shown_changes(
         changes: the folder of ``<identifier>.parquet`` as the comparison writes them.
         entity_types: their identifiers.
         associations: their identifiers.
-        limit: rows to return.
         names: per entity type, the property whose value a person knows the resource by.
+        limit: rows to return.
     """
     found: list[ShownChange] = []
     for table in entity_types:

@@ -207,9 +207,11 @@ def test_the_tasks_of_a_removed_snapshot_cleared_say_so_and_publish_nothing(
 ) -> None:
     configure(pipeline, "{snapshots_days: 1, unpublished_days: 0}")
     remove_snapshots(at=LATER)
+    with pytest.raises(SkipRun, match="its files were removed on"):
+        synchronize.load(runs[0])
     synchronize.export(runs[0], "People")
     synchronize.export(runs[0], "Teams")
-    for step in (synchronize.prepare, synchronize.validate, synchronize.compare, synchronize.guard):
+    for step in (synchronize.prepare, synchronize.validate, synchronize.compare, synchronize.guard, synchronize.load):
         with pytest.raises(SkipRun, match="its files were removed on"):
             step(runs[0])
     assert not runs[0].folder.exists("manifest.json")

@@ -84,8 +84,11 @@ def settle(world: World) -> World:
             )
             values = ", ".join(f"new.{column} AS {column}" for column in columns)
             rows = duck.execute(f"""
-                SELECT {", ".join(columns)} FROM read_parquet({base}) WHERE {key} NOT IN (SELECT key FROM read_parquet({changes}))
-                UNION ALL SELECT {values} FROM read_parquet({changes}) WHERE command <> 'delete' ORDER BY 1""").fetchall()
+                SELECT {", ".join(columns)} FROM read_parquet({base})
+                WHERE {key} NOT IN (SELECT key FROM read_parquet({changes}))
+                UNION ALL SELECT {values} FROM read_parquet({changes}) WHERE command <> 'delete'
+                ORDER BY 1
+            """).fetchall()
         world.store(item, *rows)
     for link in world.connector.associations:
         with engine(world.folder) as duck:
