@@ -36,6 +36,9 @@ LOCK_ONLY_COUNTERS = ("run",)
 # In a manifest: the hash of the manifest before, which covers that of pages drawn by the clock; and the source of this
 # program, which may be edited while a long trial runs.
 OMITTED_CONTENT = ("previous_sha256", "code_version")
+# In the detail of an audit entry: the hash of a manifest, which covers pages drawn by the clock; that it is the
+# published one is verified by itself.
+OMITTED_DETAIL = "manifest_sha256"
 # Files of a snapshot that hold the clock: pages that Great Expectations drew.
 FILES_WITH_INSTANTS = (".html",)
 
@@ -81,6 +84,10 @@ def _text(table: str, column: str, value: Any, loads: Mapping[datetime, str]) ->
     if isinstance(value, datetime):
         ended = "ended" if (table, column) == ENDED else value.isoformat()
         return loads.get(value, ended)
+    if (table, column) == ("rollcall_audit", "detail"):
+        detail = json.loads(value)
+        detail.pop(OMITTED_DETAIL, None)
+        value = json.dumps(detail, sort_keys=True)
     return value.hex() if isinstance(value, bytes) else f"={value}"
 
 
