@@ -11,8 +11,8 @@ from include.orchestration.run import Run
 from include.repository.repository import Repository
 from include.snapshot import manifest
 
-MARK = "loading.json"
-"""Stands in the run's folder from the beginning of a load until its snapshot is published."""
+MARK = f"loading{manifest.PART}"
+"""Stands in the run's folder from the beginning of a load until its snapshot is published; no file of the snapshot."""
 
 
 def begin_load(run: Run) -> None:
