@@ -18,8 +18,8 @@ def print_difference(
         shown = found.first(limit)
     _print_counts(found)
     if shown:
-        rows = [(item.table, item.command, item.key, item.difference) for item in shown]
-        print_table("changes", ("table", "command", "key", "old → new"), rows)
+        rows = [(item.table, item.command, item.key, item.name, item.difference) for item in shown]
+        print_table("changes", ("table", "command", "key", "name", "old → new"), rows)
     total = sum(item.inserted + item.updated + item.deleted for item in found.counts.values())
     if total > len(shown):
         console.print(f"{len(shown)} of {total} changed rows are shown; --csv FILE writes all of them")

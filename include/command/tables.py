@@ -202,12 +202,15 @@ def print_changes(connector: str, run_id: str | None, limit: int) -> None:
     from include.snapshot.show import list_changes
 
     run_id, folder = _folder_of(connector, run_id, "synchronize")
-    rows = [(item.table, item.command, item.key, item.difference) for item in list_changes(folder, limit)]
-    print_table(f"changes of {run_id}", ("table", "command", "key", "old → new"), rows)
+    entity_types = find_connector(load_project(), connector).entity_types
+    names = {item.identifier: item.display_name_property.identifier for item in entity_types}
+    found = list_changes(folder, limit, names)
+    rows = [(item.table, item.command, item.key, item.name, item.difference) for item in found]
+    print_table(f"changes of {run_id}", ("table", "command", "key", "name", "old → new"), rows)
 
 
 def print_rejects(connector: str, run_id: str | None, limit: int) -> None:
-    """What a run set aside."""
+    """What a run set aside, and the values that it could not compute."""
     from include.snapshot.show import list_rejects
 
     run_id, folder = _folder_of(connector, run_id, "synchronize")
@@ -281,7 +284,8 @@ def print_orders(connector: str, run_id: str | None, limit: int) -> None:
 
 def print_history(entity_type: str, key: str) -> None:
     """Every version of one resource."""
-    versions = open_repository(load_project()).history(entity_type, key)
+    configuration = load_project()
+    versions = open_repository(configuration).history(entity_type, key)
     if not versions:
         fail(f"{entity_type}: no resource '{key}', now or before")
     rows = []
@@ -302,10 +306,17 @@ def print_history(entity_type: str, key: str) -> None:
         )
         previous = values
     print_table(
-        f"{entity_type} {key}",
+        f"{entity_type} {key}{_called(configuration, entity_type, versions[-1]['values'])}",
         ("from (UTC)", "to (UTC)", "values, then what changed", "run", "mode", "approved by"),
         rows,
     )
+
+
+def _called(configuration: Configuration, entity_type: str, values: Mapping[str, Any]) -> str:
+    """The internal display name of a resource, in parentheses; nothing where it has none."""
+    declared = configuration.entity_type(entity_type)
+    shown = values.get(declared.display_name_property.identifier) if declared else None
+    return f" ({_plain(shown)})" if shown not in (None, "") else ""
 
 
 def _end(instant: datetime) -> datetime | str:

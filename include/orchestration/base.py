@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from include.expressions.computed import computed_sources
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.model.remembered import REMEMBERED
 from include.orchestration.run import Run, previous_snapshot
@@ -33,6 +34,7 @@ def write_base(run: Run, repository: Repository, configuration: Configuration, c
         *_referenced_entity_types(configuration, connector),
         *REMEMBERED,
         *connector.associations,
+        *_followed_associations(configuration, connector),
     ]
     carried = _carry_base(run, repository, connector) if run.mode == "incremental" else None
     wanted = [item for item in items if carried is None or item not in carried_items(connector)]
@@ -67,11 +69,25 @@ def _carry_base(run: Run, repository: Repository, connector: Connector) -> tuple
 
 
 def _referenced_entity_types(configuration: Configuration, connector: Connector) -> list[EntityType]:
-    """The connector's entity types, then those of other connectors that its associations end in."""
+    """The connector's entity types, then those of others that its associations end in or its expressions read."""
     found = {item.identifier: item for item in connector.entity_types}
     for association in connector.associations:
         for end in (association.end1, association.end2):
             entity_type = configuration.entity_type(end.entity_type)
             if entity_type is not None:
                 found.setdefault(entity_type.identifier, entity_type)
+    for identifier in sorted(computed_sources(connector, configuration).entity_types):
+        entity_type = configuration.entity_type(identifier)
+        if entity_type is not None:
+            found.setdefault(identifier, entity_type)
     return list(found.values())
+
+
+def _followed_associations(configuration: Configuration, connector: Connector) -> list[Association]:
+    """The associations of other connectors that the computed properties follow."""
+    followed = computed_sources(connector, configuration).associations
+    return [
+        item
+        for item in configuration.associations()
+        if item.identifier in followed and item not in connector.associations
+    ]

@@ -42,10 +42,14 @@ class SnapshotDifference:
 
     def first(self, limit: int) -> list[ShownChange]:
         """The first changed rows of each table, deletions first, up to ``limit`` in all."""
-        entity_types = [item.identifier for item in self.items if isinstance(item, EntityType)]
+        names = {
+            item.identifier: item.display_name_property.identifier
+            for item in self.items
+            if isinstance(item, EntityType)
+        }
         associations = [item.identifier for item in self.items if isinstance(item, Association)]
         with engine(self.folder) as connection:
-            return shown_changes(connection, self.folder, entity_types, associations, limit)
+            return shown_changes(connection, self.folder, names, associations, limit, names)
 
     def write_csv(self, target: Path) -> int:
         """Every changed value as a line of a CSV file (``between.write_values``); the number of lines."""

@@ -145,7 +145,12 @@ def compare(run: Run) -> dict[str, Any]:
     configuration, connector = _connector(run)
     if settle(run, _repository(run, configuration)):
         return dict(run.folder.read_json("changes/changes.json"))
-    compare_snapshot(connector, configuration, run.folder, run.mode)
+    changes = compare_snapshot(connector, configuration, run.folder, run.mode)
+    for identifier, counters in changes.entity_types.items():
+        if failed := counters.get("not_computed"):
+            logger.warning(
+                "%s: %s values could not be computed; they are empty, and among the rejects", identifier, failed
+            )
     return dict(run.folder.read_json("changes/changes.json"))
 
 

@@ -35,13 +35,15 @@ def json_of_text(item: Property, text: str) -> str:
 def resource_object(entity: EntityType, alias: str, *, owner: bool = False) -> str:
     """SQL for a resource of ``alias`` as a JSON object: ``Id``, then every property.
 
-    An owner also has ``InternalDisplayName``: its property ``display_name`` where the entity type has
-    one, else its primary key. A property of the entity type that bears one of these names wins.
+    An owner also has ``InternalDisplayName``: the value of its ``display_name_property``, or its primary
+    key where that is empty. A property of the entity type that bears one of these names wins.
     """
     fields = {"Id": f"{alias}.resource_id::VARCHAR"}
     if owner:
-        shown = entity.find("display_name") or entity.primary_key
-        fields["InternalDisplayName"] = f"{alias}.{name(shown.identifier)}::VARCHAR"
+        shown, key = (
+            f"{alias}.{name(item.identifier)}::VARCHAR" for item in (entity.display_name_property, entity.primary_key)
+        )
+        fields["InternalDisplayName"] = f"coalesce(nullif({shown}, ''), {key})"
     for item in entity.properties:
         fields[item.identifier] = json_value(item, f"{alias}.{name(item.identifier)}")
     return "json_object(" + ", ".join(f"{literal(key)}, {value}" for key, value in fields.items()) + ")"

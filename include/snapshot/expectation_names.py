@@ -7,12 +7,14 @@ what it cannot carry out on DuckDB; a test compares the two.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from include.model.configuration import Connector, EntityType, Expectation
 
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
 COLUMN_LIST_ARGUMENTS = ("column_list", "column_set")
+SQL_ARGUMENTS = {"unexpected_rows_query": "", "row_condition": "SELECT "}
+"""Arguments that hold SQL, and what makes a statement of them."""
 ROWS = ("row_condition", "condition_parser")
 BOUNDS = ("min_value", "max_value", "strict_min", "strict_max")
 
@@ -143,8 +145,9 @@ def _unknown(kind: str) -> str:
 
 
 def _unknown_columns(entity_type: EntityType, expectation: Expectation) -> Iterator[tuple[str, str]]:
-    """Columns of an expectation are properties of the entity type."""
-    known = [item.identifier for item in entity_type.properties]
+    """Columns of an expectation are columns of the clean table: properties that are not computed."""
+    known = [item.identifier for item in entity_type.mapped_properties]
+    computed = [item.identifier for item in entity_type.computed_properties]
     named: list[tuple[str, object]] = [
         (argument, expectation.arguments[argument])
         for argument in COLUMN_ARGUMENTS
@@ -154,8 +157,36 @@ def _unknown_columns(entity_type: EntityType, expectation: Expectation) -> Itera
         value = expectation.arguments.get(argument)
         if isinstance(value, list):
             named += [(argument, column) for column in value]
+    if computed:
+        named += _columns_in_sql(expectation, computed)
     for argument, column in named:
-        if column not in known and expectation.expectation != "expect_column_to_exist":
+        if column in computed:
+            yield (
+                f"arguments.{argument}",
+                f"'{column}' is computed later: name what it is computed from",
+            )
+        elif column not in known and expectation.expectation != "expect_column_to_exist":
             near = difflib.get_close_matches(str(column), known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"its properties are {', '.join(known)}"
             yield f"arguments.{argument}", f"{entity_type.identifier} has no property '{column}'; {hint}"
+
+
+def _columns_in_sql(expectation: Expectation, wanted: Sequence[str]) -> list[tuple[str, object]]:
+    """Those of the wanted names that the SQL of an expectation uses as columns, by argument."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    found: list[tuple[str, object]] = []
+    for argument, opening in SQL_ARGUMENTS.items():
+        text = expectation.arguments.get(argument)
+        if not isinstance(text, str):
+            continue
+        try:
+            tree = sqlglot.parse_one(f"{opening}{text.replace('{batch}', 'batch')}", read="duckdb")
+        except SqlglotError:
+            # The check itself will say what cannot be read.
+            continue
+        used = {column.name.casefold() for column in tree.find_all(exp.Column)}
+        found += [(argument, name) for name in wanted if name.casefold() in used]
+    return found

@@ -116,7 +116,7 @@ def _of_the_model(entity_type: EntityType) -> Iterator[Expectation]:
     key = {"column": entity_type.primary_key.identifier}
     yield Expectation(expectation="expect_column_values_to_not_be_null", arguments=key, severity="critical")
     yield Expectation(expectation="expect_column_values_to_be_unique", arguments=key, severity="critical")
-    for item in entity_type.properties:
+    for item in entity_type.mapped_properties:
         column = {"column": item.identifier}
         if item.unique_key and not item.primary_key:
             yield Expectation(expectation="expect_column_values_to_be_unique", arguments=column, severity=item.severity)

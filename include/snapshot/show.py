@@ -19,11 +19,12 @@ SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class ShownChange:
-    """One change of a run as a person reads it."""
+    """One change of a run as a person reads it; ``name`` is the internal display name, or empty."""
 
     table: str
     command: str
     key: str
+    name: str
     difference: str
 
 
@@ -39,14 +40,14 @@ class ShownReject:
     reason: str
 
 
-def list_changes(run: Folder, limit: int) -> list[ShownChange]:
+def list_changes(run: Folder, limit: int, names: Mapping[str, str]) -> list[ShownChange]:
     """The first changes of each table of a run, up to ``limit`` in all (``shown_changes``)."""
     changes = run.child("changes")
     if not changes.exists("changes.json"):
         return []
     counters = changes.read_json("changes.json")
     with engine(run) as connection:
-        return shown_changes(connection, changes, counters["entity_types"], counters["associations"], limit)
+        return shown_changes(connection, changes, counters["entity_types"], counters["associations"], limit, names)
 
 
 def shown_changes(
@@ -55,6 +56,7 @@ def shown_changes(
     entity_types: Iterable[str],
     associations: Iterable[str],
     limit: int,
+    names: Mapping[str, str],
 ) -> list[ShownChange]:
     """The first changes of each table, up to ``limit`` in all, deletions first.
 
@@ -66,6 +68,7 @@ def shown_changes(
         entity_types: their identifiers.
         associations: their identifiers.
         limit: rows to return.
+        names: per entity type, the property whose value a person knows the resource by.
     """
     found: list[ShownChange] = []
     for table in entity_types:
@@ -83,39 +86,48 @@ def shown_changes(
             for column in columns
         )
         query = f"""
-            SELECT command, key, concat_ws('; ', {pairs}) FROM read_parquet({path})
+            SELECT command, key, {_name(columns, names.get(table))}, concat_ws('; ', {pairs})
+            FROM read_parquet({path})
             ORDER BY command = 'delete' DESC, key LIMIT {limit - len(found)}
         """
         found += [ShownChange(table, *row) for row in connection.execute(query).fetchall()]
     for table in associations:
         path = literal(changes.file(f"{table}.parquet"))
         query = f"""
-            SELECT command, key1 || ' ↔ ' || key2, '' FROM read_parquet({path})
+            SELECT command, key1 || ' ↔ ' || key2, '', '' FROM read_parquet({path})
             ORDER BY command = 'delete' DESC, key1, key2 LIMIT {limit - len(found)}
         """
         found += [ShownChange(table, *row) for row in connection.execute(query).fetchall()]
     return found
 
 
+def _name(columns: Sequence[str], wanted: str | None) -> str:
+    """SQL for what a changed resource is called, now or, where it goes, before; empty where it has no name."""
+    if wanted is None or wanted not in columns:
+        return "''"
+    values = (f"nullif(left({side}.{name(wanted)}::VARCHAR, {SHOWN_CHARACTERS}), '')" for side in ("new", "old"))
+    return f"coalesce({', '.join(values)}, '')"
+
+
 def list_rejects(run: Folder, limit: int, keys: Mapping[str, str]) -> list[ShownReject]:
-    """The rows that a run set aside, table by table, up to ``limit``; values are cut to a line.
+    """What a run set aside, and the values that it could not compute, up to ``limit``; values are cut to a line.
 
     Args:
         run: the run's folder.
         limit: rows to return.
         keys: per entity type, the column of the raw file that holds its primary key.
     """
-    clean = run.child("clean")
+    files = [(run.child(folder), file) for folder in ("clean", "changes") for file in run.child(folder).names("*.csv")]
     found: list[ShownReject] = []
     with engine(run) as connection:
-        for file in clean.names("*.csv"):
+        for folder, file in files:
             suffix = next((item for item in SET_ASIDE if file.endswith(item)), None)
             if suffix is None:
                 continue
-            table, header = file.removesuffix(suffix), read_header(clean, file)
+            table, header = file.removesuffix(suffix), read_header(folder, file)
             values = ", ".join(_shown(header, item) for item in ("line", ("key", keys.get(table)), "column", "value"))
             reason = "reason" if "reason" in header else literal(SET_ASIDE[suffix] or "")
-            relation = csv_relation(clean.file(file), header)
+            relation = csv_relation(folder.file(file), header)
             query = f"SELECT {values}, {reason} FROM {relation} LIMIT {limit - len(found)}"
             found += [ShownReject(table, *row) for row in connection.execute(query).fetchall()]
     return found

@@ -7,6 +7,7 @@ changes, and lacks the rows that were set aside and kept.
 from __future__ import annotations
 
 from include.model.configuration import Association, Connector, EntityType
+from include.snapshot.errors import SnapshotError
 from include.snapshot.previous import PublishedSnapshot
 from include.snapshot.work import parquet
 from include.storage.engine import engine, literal, name
@@ -64,8 +65,11 @@ def carry_base(snapshot: PublishedSnapshot, connector: Connector, run: Folder) -
     """Write the ``base/`` files of ``carried_items`` from the connector's previous snapshot.
 
     Raises:
-        SnapshotError: a file of the snapshot is missing or is not what was published.
+        SnapshotError: a file of the snapshot is missing or is not what was published, or the configuration has
+            changed the properties since.
     """
+    import duckdb
+
     target, deletions = run.child("base"), snapshot.deletions_applied
     target.make()
     with engine(snapshot.folder, run) as connection:
@@ -79,5 +83,8 @@ def carry_base(snapshot: PublishedSnapshot, connector: Connector, run: Folder) -
                 state = association_state(snapshot.folder, item, deletions=deletions)
             target.remove(file)
             part_file = f"{file}.part"
-            connection.execute(f"COPY {state} TO {literal(target.file(part_file))} (FORMAT parquet)")
+            try:
+                connection.execute(f"COPY {state} TO {literal(target.file(part_file))} (FORMAT parquet)")
+            except duckdb.BinderException as error:
+                raise SnapshotError(f"base/{file}: the snapshot has not the properties of today") from error
             target.filesystem.mv(f"{target.path}/{part_file}", f"{target.path}/{file}")

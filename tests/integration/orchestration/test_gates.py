@@ -11,8 +11,8 @@ import pytest
 
 from include.orchestration import synchronize
 from include.orchestration.decisions import APPLY_ALL, Decision
+from include.orchestration.verification import verify
 from include.snapshot.gates import read_gates
-from include.snapshot.manifest import verify
 from tests.integration.orchestration.conftest import Pipeline, person
 
 pytestmark = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
@@ -42,7 +42,7 @@ def test_a_run_is_held_against_the_last_published_snapshot(
 
     result = synchronize.load(run, Decision(APPLY_ALL, "Ada Auditor", datetime.now(UTC).isoformat(), "no mail here"))
     assert result["entity_types"]["Staff_Person"]["updated"] == 60
-    assert verify(run.folder) == []
+    assert verify(run_id=run.run_id).lines == []
     snapshot = pipeline.repository.snapshot(run.run_id)
     assert snapshot is not None
     profile = json.loads(snapshot.manifest)["counters"]["profile"]

@@ -35,7 +35,7 @@ def test_an_incremental_run_compares_with_the_previous_snapshot(pipeline: Pipeli
     second, result = pipeline.synchronize("incremental")
     assert (second.mode, second.reason) == ("incremental", None)
     assert base_source(second) == "the snapshot of run run-2"
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "deleted": 1}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 1, "overwritten": 0, "deleted": 1}
     assert [version["values"]["name"] for version in pipeline.repository.history("Staff_Person", "P007")] == [
         "Name 7",
         "Renamed",
@@ -63,7 +63,7 @@ def test_a_changed_file_of_the_previous_snapshot_is_not_taken_for_the_base(pipel
         stream.write(b"something else")
     second, result = pipeline.synchronize("incremental")
     assert base_source(second) == "the repository"
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}
 
 
 def test_an_incremental_run_without_its_previous_snapshot_is_complete_and_says_so(pipeline: Pipeline) -> None:
@@ -220,7 +220,7 @@ def test_an_export_that_is_the_same_to_the_byte_takes_its_clean_tables_over(
             patch.setattr(f"include.snapshot.{module}", lambda *_: pytest.fail("it was made again"))
         taken_over, result = pipeline.synchronize()
     assert clean_files(taken_over) == clean_files(anew)
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}
     assert run_results(taken_over) == run_results(anew)
     pipeline.write(*people(60, P007="Another"))
     changed, result = pipeline.synchronize()
@@ -239,4 +239,4 @@ def test_a_changed_clean_file_of_the_previous_snapshot_is_made_anew(pipeline: Pi
         stream.write(first.folder.open("clean/Staff_Team.parquet").read())
     second, result = pipeline.synchronize()
     assert clean_files(second) == expected
-    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}

@@ -107,6 +107,15 @@ class Source:
         """The same state, to be changed."""
         return Source(dict(self.people), dict(self.organizations), dict(self.members), self.number)
 
+    @property
+    def set_aside(self) -> list[str]:
+        """The people whose lines no run can use."""
+        return [key for key, line in self.people.items() if line.is_set_aside]
+
+    def mend(self) -> None:
+        """Make every line one that can be used."""
+        self.people |= {key: replace(self.people[key], age="1") for key in self.set_aside}
+
     def text(self, person: str) -> str:
         """How the table of pairs names a person, or what it says in place of one."""
         return mail(person, self.people[person].version) if person in self.people else person

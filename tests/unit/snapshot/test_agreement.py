@@ -7,6 +7,8 @@ Out of the law, because no table of changes can say them:
 * a row that changes a key which an association uses while its line is set aside, and a text that is left
   behind by such a change;
 * several links of an end that takes one, and a value that two rows share (``ambiguous_reference``);
+* links while a line is set aside: a reference that does not resolve may mean it, and only a run that reads
+  the whole table knows that the line is set aside still; once it can be read, the links agree again;
 * what a complete run withheld or kept for missing rows (``on_missing``), until the next complete run.
 """
 
@@ -39,8 +41,14 @@ def test_any_mix_of_runs_ends_where_complete_runs_end(data: st.DataObject) -> No
             mixed.follow(source, f"run-{number}", commands)
             complete.follow(source, f"run-{number}")
             assert mixed.rows == complete.rows
-            assert mixed.links == complete.links
+            if not source.set_aside:
+                assert mixed.links == complete.links
             if data.draw(st.booleans()):
                 again = mixed.follow(source, f"run-{number}-again", commands)
                 assert not again.changed
-        assert not mixed.follow(source, "last").changed
+        source.mend()
+        for memory in (mixed, complete):
+            memory.follow(source, "mended")
+            assert not memory.follow(source, "last").changed
+        assert mixed.rows == complete.rows
+        assert mixed.links == complete.links

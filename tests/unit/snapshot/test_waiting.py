@@ -52,7 +52,7 @@ def changed(world: World, run: str) -> set[tuple[str, str, str, str]]:
     """What the run changes of the waiting room: command, association and both values."""
     found = set()
     for row in world.rows(f"changes/{WAITING_LINK.identifier}.parquet"):
-        value = row[5] or row[4]
+        value = row[-1] or row[-2]
         found.add((row[0], value["association"], value["value1"], value["value2"]))
         assert row[0] != "insert" or value["run_id"] == run
     return found
