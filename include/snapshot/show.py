@@ -46,7 +46,6 @@ def list_changes(run: Folder, limit: int, names: Mapping[str, str]) -> list[Show
     if not changes.exists("changes.json"):
         return []
     counters = changes.read_json("changes.json")
-    entity_types, associations = counters["entity_types"], counters["associations"]
     with engine(run) as connection:
         entity_types = {table: names.get(table) for table in counters["entity_types"]}
         return shown_changes(connection, changes, entity_types, counters["associations"], limit)
