@@ -102,6 +102,12 @@ class Folder:
         """Create the folder where the file system knows folders."""
         self.filesystem.makedirs(self.path, exist_ok=True)
 
+    def clear(self) -> None:
+        """Make the folder, empty: a step that begins leaves nothing of one that died under way."""
+        if self.filesystem.exists(self.path):
+            self.filesystem.rm(self.path, recursive=True)
+        self.make()
+
     @contextmanager
     def write(self, name: str) -> Iterator[IO[bytes]]:
         """Write a file; it appears under its name only when the block ends without an error.

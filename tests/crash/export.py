@@ -36,9 +36,8 @@ LOCK_ONLY_COUNTERS = ("run",)
 # In a manifest: the hash of the manifest before, which covers that of pages drawn by the clock; and the source of this
 # program, which may be edited while a long trial runs.
 OMITTED_CONTENT = ("previous_sha256", "code_version")
-# In the detail of an audit entry: the hash of a manifest, which covers pages drawn by the clock; that it is the
-# published one is verified by itself.
-OMITTED_DETAIL = "manifest_sha256"
+# In an entry of the audit trail: the hash of a manifest, which covers the same.
+OMITTED_DETAIL = ("manifest_sha256",)
 # Files of a snapshot that hold the clock: pages that Great Expectations drew.
 FILES_WITH_INSTANTS = (".html",)
 
@@ -86,8 +85,7 @@ def _text(table: str, column: str, value: Any, loads: Mapping[datetime, str]) ->
         return loads.get(value, ended)
     if (table, column) == ("rollcall_audit", "detail"):
         detail = json.loads(value)
-        detail.pop(OMITTED_DETAIL, None)
-        value = json.dumps(detail, sort_keys=True)
+        return json.dumps({name: item for name, item in detail.items() if name not in OMITTED_DETAIL}, sort_keys=True)
     return value.hex() if isinstance(value, bytes) else f"={value}"
 
 

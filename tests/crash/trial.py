@@ -114,7 +114,7 @@ def _end(world: World) -> list[str]:
 
 
 def _runs(world: World, repository: Repository) -> Iterator[str]:
-    """Runs in a state that they should not end in, and snapshots that are not what was published."""
+    """Runs in a state that they should not end in."""
     for day in world.days:
         record = repository.run(day.name)
         if record is None or record.state != day.expected:

@@ -12,7 +12,7 @@ import pytest
 
 from include.orchestration import settlement, synchronize
 from include.orchestration.decisions import REJECT, Decision
-from include.orchestration.run import Run
+from include.orchestration.run import Run, open_run
 from include.orchestration.verification import verify
 from include.snapshot import manifest
 from tests.crash.play import landed
@@ -74,6 +74,20 @@ def test_whichever_step_runs_first_after_a_load_that_died_leaves_its_snapshot_as
     record = pipeline.repository.run(unpublished.run_id)
     assert record is not None
     assert record.state == "loaded"
+
+
+@pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "left", ["clean/tmp_Staff_Person.parquet", "clean/Staff_Person.parquet", "changes/tmp_Staff_Person.parquet"]
+)
+def test_half_a_file_that_a_step_left_when_it_died_is_no_part_of_the_snapshot(pipeline: Pipeline, left: str) -> None:
+    """DuckDB writes a file that is there already as ``tmp_<file>`` first, and a killed one stays."""
+    run = open_run("Staff", f"run-{pipeline.count + 1}", "synchronize")
+    with run.folder.write(left) as stream:
+        stream.write(b"PAR1 and no more")
+    run, _ = pipeline.synchronize()
+    assert run.folder.names("**/tmp_*") == []
+    assert verify(run_id=run.run_id).lines == []
 
 
 @pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
