@@ -41,7 +41,7 @@ class Place:
     def synchronize(self, run_id: str, raw: Path, mode: str = "initial") -> dict[str, Measured]:
         """One run over the raw files of ``raw``; what each step took."""
         process.run("benchmarks.ours", "open", run_id, mode, environment=self.environment)
-        shutil.copytree(raw, self.run_folder(run_id) / "raw")
+        shutil.copytree(raw, self.run_folder(run_id) / "raw", copy_function=shutil.copyfile)
         return {
             step: process.run("benchmarks.ours", step, run_id, mode, environment=self.environment) for step in STEPS
         }

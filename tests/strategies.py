@@ -10,10 +10,13 @@ import base64
 import uuid
 from datetime import datetime, timedelta
 
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from include.model.formats import LAST_TICK, NEVER
 
+TOLERATED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
+"""Health checks that say nothing of a test that writes files for each example, on a machine that has other work."""
 FORMULAS = ("=1+1", "+SUM(A1)", "-2+3", '@cmd|" /C calc"!A0', '=HYPERLINK("http://x")', "\t=1")
 """Cells that a spreadsheet would compute."""
 CSV_MARKS = ('"', '""', '"""', ",", ";", "\t", "\r\n", "\n", "\r", "\ufeff", " ", "  ", "'", "\\", "\\N", "#", "NULL")

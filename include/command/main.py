@@ -152,6 +152,15 @@ def show_missing(
     tables.print_missing(connector, limit)
 
 
+@show.command("holds")
+@stop_on_error
+def show_holds(connector: Annotated[str | None, typer.Argument()] = None) -> None:
+    """Every legal hold that was ever placed."""
+    from include.command.keeping import print_holds
+
+    print_holds(connector)
+
+
 @show.command("orders")
 @stop_on_error
 def show_orders(
@@ -219,6 +228,46 @@ def diff(
     from include.command.differences import print_difference
 
     print_difference(connector, start, end, identifier, limit=limit, csv=csv)
+
+
+@application.command()
+@stop_on_error
+def hold(
+    connector: ConnectorArgument,
+    run: Annotated[str | None, typer.Option("--run", help="only the snapshot of this run")] = None,
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="why, for the record")],
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="a day (to its end, UTC) or an instant (ISO 8601)")
+    ] = None,
+) -> None:
+    """Place a legal hold: nothing of the connector, or of one snapshot, is removed until it is released."""
+    from include.command.keeping import place_hold
+
+    place_hold(connector, run, reason, until)
+
+
+@application.command()
+@stop_on_error
+def release(
+    hold: Annotated[int, typer.Argument(metavar="HOLD", help="number of the hold (rollcall show holds)")],
+    reason: Annotated[str, typer.Option("--reason", help="why, for the record")],
+) -> None:
+    """Release a legal hold; it stays on record."""
+    from include.command.keeping import release_hold
+
+    release_hold(hold, reason)
+
+
+@application.command()
+@stop_on_error
+def maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, do nothing")] = False,
+) -> None:
+    """Remove files of runs that have had their time, then purge and thin history, as the connectors ask for it."""
+    from include.command.keeping import run_maintenance
+
+    run_maintenance(dry_run=dry_run)
 
 
 @application.command()

@@ -127,6 +127,28 @@ class Schedules(Model):
     """Cron expression of five fields, in UTC, or a preset such as @hourly."""
 
 
+class HistoryRetention(Model):
+    """How long the repository keeps what is no longer true; what is true now never goes (engine.md 2.11)."""
+
+    purge_after_days: Count = 0
+    """Versions that ended so many days ago are removed; 0 keeps them for ever."""
+    thin: str | None = None
+    """Ranges of minutes:count such as 1440:7 43920:6 525960:2 (7 daily, 6 monthly, 2 yearly versions of each
+    resource); keeps every version when left out."""
+
+
+class Retention(Model):
+    """How long the files of runs are kept. A legal hold suspends all of it (rollcall hold)."""
+
+    snapshots_days: Count = 0
+    """A snapshot's files go so many days after its publication; 0 keeps them for ever. The manifest stays."""
+    snapshots_count: Annotated[int, Field(ge=1, strict=True)] = 1
+    """So many of the newest snapshots stay, however old they are."""
+    unpublished_days: Count = 30
+    """The files of dry runs and of runs that were never loaded go so many days after their end; 0 keeps them."""
+    history: HistoryRetention = HistoryRetention()
+
+
 class ConcatColumns(Model):
     """Joins up to five columns of a raw table into one, e.g. into a key (engine.md 1.3)."""
 
@@ -432,6 +454,7 @@ class Connector(Model):
     """True switches export and provisioning off."""
     schedules: Schedules = Schedules()
     thresholds: ConnectorThresholds = ConnectorThresholds()
+    retention: Retention = Retention()
     connections: Annotated[tuple[Connection, ...], Field(min_length=1)]
     entity_types: tuple[EntityType, ...] = ()
     associations: tuple[Association, ...] = ()

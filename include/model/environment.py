@@ -1,6 +1,6 @@
-"""Where this installation keeps its configuration, the files of its runs, and its repository.
+"""Where this installation keeps its configuration, the files of its runs, and its repository; when it maintains them.
 
-Three environment variables; without them, the demo organisation and a folder of the project.
+Environment variables; without them, the demo organisation and a folder of the project.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 CONFIGURATION_VARIABLE = "ROLLCALL_CONFIG"
 STORAGE_VARIABLE = "ROLLCALL_STORAGE"
 REPOSITORY_VARIABLE = "ROLLCALL_REPOSITORY"
+MAINTENANCE_VARIABLE = "ROLLCALL_MAINTENANCE"
 
 
 def project_root() -> Path:
@@ -34,3 +35,12 @@ def storage_url() -> str:
 def repository_url() -> str:
     """The repository: ``ROLLCALL_REPOSITORY``, an SQLAlchemy URL that may hold a secret, else an SQLite file."""
     return os.environ.get(REPOSITORY_VARIABLE) or f"sqlite:///{project_root()}/.rollcall/repository.db"
+
+
+def maintenance_schedule() -> str | None:
+    """When maintenance runs: ``ROLLCALL_MAINTENANCE``, a cron expression in UTC or a preset; daily without it.
+
+    ``none`` leaves it to people.
+    """
+    stated = os.environ.get(MAINTENANCE_VARIABLE) or "@daily"
+    return None if stated.lower() == "none" else stated

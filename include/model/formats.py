@@ -226,6 +226,8 @@ def mask_mistake(item: Property, properties: tuple[Property, ...]) -> str | None
     if found is None:
         return None
     mask = next((other for other in properties if other.identifier == found.argument), None)
+    if mask is not None and mask.expression is not None:
+        return f"'{mask.identifier}' is computed: a flag is read from a column; compute the flag instead"
     if mask is not None and (mask.type not in INTEGERS or _flag_format(mask)):
         return f"'{mask.identifier}' is no bit mask: its type must be an integer"
     column = mask.source_column if mask else found.argument

@@ -1,4 +1,4 @@
-"""DAGs from the configuration: ``synchronize_<connector>`` and ``provision_<connector>``.
+"""DAGs from the configuration: ``synchronize_<connector>``, ``provision_<connector>`` and ``maintain_repository``.
 
 A file with mistakes never takes the other connectors' DAGs away: its DAGs keep their names, carry the
 tag ``config-error``, and their single task fails with the mistakes.
@@ -22,6 +22,7 @@ def build_dags(only: str | None = None) -> dict[str, DAG]:
     Args:
         only: a DAG id; a worker that runs one task builds just its DAG.
     """
+    from include.orchestration.maintenance_dag import DAG_ID, maintenance_dag
     from include.orchestration.provision_dag import provision_dag
     from include.orchestration.synchronize_dag import synchronize_dag
 
@@ -32,6 +33,8 @@ def build_dags(only: str | None = None) -> dict[str, DAG]:
             dags[f"synchronize_{connector.identifier}"] = synchronize_dag(connector)
         if connector.resource_types and only in {None, f"provision_{connector.identifier}"}:
             dags[f"provision_{connector.identifier}"] = provision_dag(connector, configuration)
+    if only in {None, DAG_ID}:
+        dags[DAG_ID] = maintenance_dag()
     for broken in configuration.broken:
         dag_id = f"synchronize_{broken.identifier}"
         if only in {None, dag_id}:

@@ -131,7 +131,8 @@ def _snapshot(repository: Repository, connector: str, moment: str | None) -> Sna
 def _state(repository: Repository, record: SnapshotRecord, items: Sequence[Item], place: Folder) -> tuple[Side, State]:
     """The state from the snapshot's files; from the repository's history where they are gone."""
     snapshot = published_snapshot(record)
-    if snapshot.is_there:
+    removed = repository.removed_snapshot(record.run_id)
+    if snapshot.is_there and removed is None:
         return Side(record.run_id, record.published_at, "its files"), SnapshotState(snapshot)
     for item in items:
         purged = repository.purged_before(item.identifier)
@@ -141,6 +142,5 @@ def _state(repository: Repository, record: SnapshotRecord, items: Sequence[Item]
                 f"{purged.isoformat()} was purged: what it held then cannot be rebuilt"
             )
         repository.export_as_of(item, record.published_at, place, f"{item.identifier}.parquet")
-    removed = repository.removed_snapshots(record.connector).get(record.run_id)
     why = f"retention removed its files on {removed.removed_at:%Y-%m-%d}" if removed else "its files are GONE"
     return Side(record.run_id, record.published_at, f"the repository's history ({why})"), ExportedState(place)

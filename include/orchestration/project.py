@@ -10,6 +10,7 @@ from connectors.registry import settings_model
 from include.model.configuration import Configuration, Connector
 from include.model.environment import configuration_folder, repository_url
 from include.model.loader import load_configuration
+from include.repository.ranges import range_mistakes
 from include.repository.repository import Repository
 from include.repository.tables import naming_mistakes
 
@@ -21,6 +22,7 @@ class UnknownConnector(LookupError):
 def _room_checks(connector: Connector, configuration: Configuration) -> Iterator[tuple[str, str]]:
     """What the rooms above the model say of a connector: (path of the field, message)."""
     yield from naming_mistakes(connector)
+    yield from range_mistakes(connector)
     if any(entity_type.computed_properties for entity_type in connector.entity_types):
         from include.expressions.computed import computed_mistakes
 

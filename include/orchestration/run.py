@@ -226,6 +226,20 @@ def refuse_superseded(run: Run, repository: Repository) -> None:
         raise SkipRun(f"{run.connector}: {record.message}; nothing of this run is written")
 
 
+def refuse_removed(run: Run, repository: Repository) -> None:
+    """Stop a step of a run that was loaded, and whose files retention has removed since.
+
+    Raises:
+        SkipRun: it is so.
+    """
+    removed = None if run.dry_run else repository.removed_snapshot(run.run_id)
+    if removed is not None:
+        raise SkipRun(
+            f"{run.connector}: run {run.run_id} was loaded, and its files were removed on "
+            f"{removed.removed_at:%Y-%m-%d} ({removed.reason}); start another run"
+        )
+
+
 def reopen(run: Run, repository: Repository) -> None:
     """Open a run again whose tasks were cleared after it had failed or was rejected.
 

@@ -11,18 +11,15 @@ from include.orchestration.run import Run
 from include.repository.repository import Repository
 from include.snapshot import manifest
 
-MARK = "loading.json"
-"""Stands in the run's folder from the beginning of a load until its snapshot is published."""
-
 
 def begin_load(run: Run) -> None:
     """Say that the files of the run are being loaded."""
-    run.folder.write_json(MARK, {"run_id": run.run_id})
+    run.folder.write_json(manifest.LOADING, {"run_id": run.run_id})
 
 
 def is_frozen(run: Run) -> bool:
     """Whether the files of the run must stay as they are, as far as its folder tells: it is loaded, or may be."""
-    return manifest.published(run.folder) or run.folder.exists(MARK)
+    return manifest.published(run.folder) or run.folder.exists(manifest.LOADING)
 
 
 def settle(run: Run, repository: Repository) -> bool:
@@ -32,5 +29,5 @@ def settle(run: Run, repository: Repository) -> bool:
         recorded = repository.snapshot(run.run_id)
         if recorded is not None:
             manifest.publish(run.folder, recorded.manifest)
-    run.folder.remove(MARK)
+    run.folder.remove(manifest.LOADING)
     return manifest.published(run.folder)

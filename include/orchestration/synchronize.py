@@ -22,7 +22,7 @@ from include.orchestration.base import load_key, write_base
 from include.orchestration.connections import exporting_connections, open_connection
 from include.orchestration.decisions import APPLY_WITHOUT_DELETIONS, REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
-from include.orchestration.run import Run, StepFailed, previous_snapshot, refuse_superseded, reopen
+from include.orchestration.run import Run, StepFailed, previous_snapshot, refuse_removed, refuse_superseded, reopen
 from include.orchestration.settlement import begin_load, is_frozen, settle
 from include.orchestration.verdicts import log_limits
 from include.repository.repository import LoadRequest, Repository
@@ -45,13 +45,14 @@ def _connector(run: Run) -> tuple[Configuration, Connector]:
 
 
 def _repository(run: Run, configuration: Configuration) -> Repository:
-    """The repository, for a step of a run that still has its place.
+    """The repository, for a step of a run that still has its place, and its files.
 
     Raises:
-        SkipRun: another run has taken it.
+        SkipRun: another run has taken it, or retention has removed them.
     """
     repository = open_repository(configuration, migrate=not run.dry_run)
     refuse_superseded(run, repository)
+    refuse_removed(run, repository)
     return repository
 
 
@@ -217,14 +218,15 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
 
     Raises:
         StepFailed: blocked and undecided, or decided for another change set.
-        SkipRun: another run has taken the place of this one.
+        SkipRun: another run has taken the place of this one, or its files were removed.
         StaleBase: another run was loaded since this one compared.
     """
     configuration, connector = _connector(run)
-    verdict = run.folder.read_json("changes/verdict.json")
     if run.dry_run:
-        return {"state": "dry run", "blocked": verdict["blocked"]}
+        return {"state": "dry run", "blocked": run.folder.read_json("changes/verdict.json")["blocked"]}
     repository = open_repository(configuration)
+    refuse_removed(run, repository)
+    verdict = run.folder.read_json("changes/verdict.json")
     result = repository.loaded(load_key(run.run_id)) if settle(run, repository) else None
     if result is None:
         refuse_superseded(run, repository)

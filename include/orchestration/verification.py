@@ -114,7 +114,7 @@ def _connector_of(repository: Repository, run_id: str, connector: str | None) ->
 def _prove_connector(
     repository: Repository, connector: str, chain: list[str], *, run_id: str | None, sample: int | None, watch: Watch
 ) -> ConnectorProof:
-    runs = repository.snapshot_runs(connector)
+    runs = list(repository.snapshot_runs(connector))
     strangers = [] if run_id else list(_strangers(connector, runs))
     there = set(repository.removed_snapshots(connector))
     chosen = [run_id] if run_id else [*_sampled([item for item in runs if item not in there], sample), *there]
@@ -142,14 +142,14 @@ def _sampled(runs: list[str], sample: int | None) -> list[str]:
 
 def _prove_snapshot(repository: Repository, record: SnapshotRecord, watch: Watch) -> SnapshotProof:
     """Read the files of one snapshot, unless retention removed it; it may do so meanwhile."""
-    removed = repository.removed_snapshots(record.connector).get(record.run_id)
+    removed = repository.removed_snapshot(record.run_id)
     if removed is None:
         snapshot = published_snapshot(record)
         try:
             found = prove_files(snapshot, watch(record.run_id, snapshot.bytes))
         except (ValueError, KeyError, TypeError):
             return SnapshotProof(record.run_id, record.published_at, faults=("its manifest cannot be read",))
-        removed = repository.removed_snapshots(record.connector).get(record.run_id) if found.faults else None
+        removed = repository.removed_snapshot(record.run_id) if found.faults else None
         if removed is None:
             return SnapshotProof(record.run_id, record.published_at, found.files, found.bytes, found.faults)
     return SnapshotProof(record.run_id, record.published_at, removed=removed)

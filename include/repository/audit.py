@@ -58,6 +58,12 @@ def append(session: Session, *, actor: str, action: str, subject: str, detail: M
     return sequence
 
 
+def is_last(session: Session, subject: str, action: str) -> bool:
+    """Whether the newest entry of a subject is of that action."""
+    query = sa.select(AUDIT.c.action).where(AUDIT.c.subject == subject)
+    return session.rows(query.order_by(AUDIT.c.sequence.desc()).limit(1)) == [(action,)]
+
+
 def entries(session: CoreSession, *, limit: int, subject: str | None = None) -> list[AuditEntry]:
     """The newest entries first, of one subject or of all."""
     query = sa.select(AUDIT).order_by(AUDIT.c.sequence.desc()).limit(limit)

@@ -67,6 +67,20 @@ REMOVED_SNAPSHOT = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Index("ix_rollcall_removed_snapshot_connector", "connector"),
 )
+HOLD = sa.Table(
+    "rollcall_hold",
+    LEDGER,
+    sa.Column("hold_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("connector", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Column("placed_at", Instant, nullable=False),
+    sa.Column("placed_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("until", Instant),
+    sa.Column("released_at", Instant),
+    sa.Column("released_by", sa.Text),
+    sa.Column("release_reason", sa.Text),
+)
 COOKIE = sa.Table(
     "rollcall_cookie",
     LEDGER,
@@ -103,7 +117,7 @@ COUNTER = sa.Table(
     sa.Column("value", sa.BigInteger, nullable=False),
 )
 
-COUNTERS = ("load", "resource", "run", "audit")
+COUNTERS = ("load", "resource", "run", "hold", "audit")
 """Each row gives numbers and is the lock of what it counts; they are taken in this order."""
 
 APPEND_ONLY = (AUDIT, SNAPSHOT, REMOVED_SNAPSHOT)

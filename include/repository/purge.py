@@ -26,11 +26,11 @@ from include.repository.disposable import disposable
 from include.repository.errors import RepositoryError
 from include.repository.instants import Instant, naive, now
 from include.repository.ledger import AUDIT
+from include.repository.ranges import parse_ranges
 from include.repository.session import CoreSession, take
 from include.repository.tables import Schema, is_closed, is_current
 
 PURGE, THIN, DUPLICATES = "purge history", "thin history", "remove duplicate versions"
-MAXIMUM_WINDOWS = 10_000
 
 _TEMPORARY = sa.MetaData()
 WINDOW = sa.Table("rollcall_window", _TEMPORARY, sa.Column("begins", Instant, primary_key=True), prefixes=["TEMPORARY"])
@@ -59,37 +59,6 @@ class History:
     def disposable(self) -> list[tuple[EntityType | Association, sa.ColumnElement[bool]]]:
         """What may be touched (``disposable.disposable``)."""
         return list(disposable(self.schema, self.configuration, self.held))
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """``count`` successive windows of ``minutes`` each, of which each keeps one version."""
-
-    minutes: int
-    count: int
-
-
-def parse_ranges(text: str) -> tuple[Span, ...]:
-    """The spans of ``minutes:count`` pairs such as ``1440:7 43920:6 525960:2``.
-
-    Raises:
-        RepositoryError: a pair is none, or they reach further back than time does; one line.
-    """
-    spans = []
-    for pair in text.split():
-        minutes, separator, count = pair.partition(":")
-        if not (separator and _is_number(minutes) and _is_number(count)):
-            raise RepositoryError(f"range '{pair}': write minutes:count with whole numbers above 0, such as 1440:7")
-        spans.append(Span(int(minutes), int(count)))
-    if not spans:
-        raise RepositoryError("no range is given: write minutes:count pairs, such as 1440:7 43920:6 525960:2")
-    if sum(span.count for span in spans) > MAXIMUM_WINDOWS:
-        raise RepositoryError(f"ranges '{text}': more than {MAXIMUM_WINDOWS} windows; use longer ones")
-    return tuple(spans)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) > 0
 
 
 def _windows(ranges: str, at: datetime) -> list[datetime]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from include.model.configuration import Association, Configuration, EntityType
 from include.model.remembered import MISSING_RESOURCE, WAITING_LINK
-from include.repository import audit, export, history, load, migration, purge, removals, runs, snapshots
+from include.repository import audit, export, history, holds, load, migration, purge, removals, runs, snapshots
 from include.repository.audit import AuditEntry
 from include.repository.database import LOCK_TIMEOUT, Database
+from include.repository.holds import Hold
 from include.repository.load import LoadRequest, LoadResult
 from include.repository.removals import RemovedSnapshot
 from include.repository.runs import PIPELINE, Purpose, RunRecord, RunState
@@ -20,6 +21,7 @@ from include.storage.folder import Folder
 
 __all__ = [
     "AuditEntry",
+    "Hold",
     "LoadRequest",
     "LoadResult",
     "RemovedSnapshot",
@@ -146,8 +148,8 @@ class Repository:
         with self._database.read() as session:
             return runs.find_run(session, run_id)
 
-    def runs(self, connector: str | None = None, limit: int = 50) -> list[RunRecord]:
-        """The newest runs first."""
+    def runs(self, connector: str | None = None, limit: int | None = 50) -> list[RunRecord]:
+        """The newest runs first; all of them without a limit."""
         with self._database.read() as session:
             return runs.list_runs(session, connector, limit)
 
@@ -172,8 +174,8 @@ class Repository:
         with self._database.read() as session:
             return snapshots.last_snapshot_at(session, connector, instant)
 
-    def snapshot_runs(self, connector: str) -> list[str]:
-        """The runs that published the connector's snapshots, in order."""
+    def snapshot_runs(self, connector: str) -> dict[str, datetime]:
+        """The runs that published the connector's snapshots, in order, and when (UTC) they did."""
         with self._database.read() as session:
             return snapshots.snapshot_runs(session, connector)
 
@@ -181,6 +183,38 @@ class Repository:
         """The connector's snapshots whose files retention has removed, by run."""
         with self._database.read() as session:
             return removals.removed_snapshots(session, connector)
+
+    def removed_snapshot(self, run_id: str) -> RemovedSnapshot | None:
+        """The record of the removal of a run's snapshot."""
+        with self._database.read() as session:
+            return removals.find_removed(session, run_id)
+
+    def remove_snapshot(self, run_id: str, *, reason: str, by: str) -> RemovedSnapshot:
+        """Put on record that the files of a snapshot go (``removals.remove_snapshot``)."""
+        with self._database.write() as session:
+            return removals.remove_snapshot(session, run_id, reason=reason, actor=by)
+
+    def record_files_removed(self, connector: str, subject: str, *, reason: str, by: str) -> None:
+        """Put on record that the files of a run that published nothing go (``removals.record_files_removed``)."""
+        with self._database.write() as session:
+            removals.record_files_removed(session, connector, subject, reason=reason, actor=by)
+
+    def place_hold(
+        self, connector: str, run_id: str | None = None, *, reason: str, until: datetime | None = None, by: str
+    ) -> Hold:
+        """Place a legal hold on a connector, or on the snapshot of one run (``holds.place``)."""
+        with self._database.write() as session:
+            return holds.place(session, connector, run_id, reason=reason, until=until, actor=by)
+
+    def release_hold(self, hold_id: int, *, reason: str, by: str) -> Hold:
+        """Release a legal hold (``holds.release``)."""
+        with self._database.write() as session:
+            return holds.release(session, hold_id, reason=reason, actor=by)
+
+    def holds(self, connector: str | None = None, *, active: bool = False) -> list[Hold]:
+        """The legal holds of a connector or of all: every one that was ever placed, or those that hold now."""
+        with self._database.read() as session:
+            return holds.active_holds(session, connector) if active else holds.list_holds(session, connector)
 
     def verify_snapshots(self) -> dict[str, list[str]]:
         """By connector, one line for every place where the chain of its manifests does not hold."""

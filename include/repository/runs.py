@@ -192,7 +192,7 @@ def find_run(session: Session, run_id: str) -> RunRecord | None:
     return found[0] if found else None
 
 
-def list_runs(session: Session, connector: str | None, limit: int) -> list[RunRecord]:
+def list_runs(session: Session, connector: str | None, limit: int | None) -> list[RunRecord]:
     """The newest runs first, of one connector or of all."""
     query = sa.select(RUN).order_by(RUN.c.opened_at.desc(), RUN.c.run_id.desc()).limit(limit)
     return _records(session, query if connector is None else query.where(RUN.c.connector == connector))

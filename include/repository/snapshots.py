@@ -63,10 +63,10 @@ def last_snapshot_at(session: Session, connector: str, instant: datetime) -> Sna
     return SnapshotRecord(*found[0]) if found else None
 
 
-def snapshot_runs(session: Session, connector: str) -> list[str]:
-    """The runs that published a connector's snapshots, in order of publication."""
-    query = sa.select(SNAPSHOT.c.run_id).where(SNAPSHOT.c.connector == connector)
-    return [str(row[0]) for row in session.rows(query.order_by(SNAPSHOT.c.sequence))]
+def snapshot_runs(session: Session, connector: str) -> dict[str, datetime]:
+    """The runs that published a connector's snapshots, in order, and when (UTC) they did."""
+    query = sa.select(SNAPSHOT.c.run_id, SNAPSHOT.c.published_at).where(SNAPSHOT.c.connector == connector)
+    return {str(run_id): published_at for run_id, published_at in session.rows(query.order_by(SNAPSHOT.c.sequence))}
 
 
 def broken_chains(session: CoreSession) -> dict[str, list[str]]:

@@ -66,8 +66,8 @@ def compare_snapshot(
         DifferenceError: what is stored or clean cannot be compared.
     """
     folder = run.child("changes")
-    folder.make()
     folder.remove(FILE)
+    folder.clear()
     for item in connector.entity_types:
         folder.remove(rejects_file(item))
     preparation = _read_preparation(run)

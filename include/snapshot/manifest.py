@@ -27,6 +27,8 @@ FILE = "manifest.json"
 FOLDERS = ("raw", "base", "clean", "validation", "changes")
 """What a snapshot is made of; orders have a life of their own."""
 ORDERS = "orders"
+LOADING = "loading.json"
+"""Stands in the run's folder from the beginning of a load until its snapshot is published."""
 PART = ".part"
 SORTED = ".sorted.csv"
 HASHERS = 2
@@ -79,7 +81,7 @@ def canonical(value: Any) -> str:
 
 
 def publish(run: Folder, manifest: str) -> None:
-    """Write ``manifest.json``; the same content a second time is fine.
+    """Write ``manifest.json`` and set the snapshot's files read-only; the same content a second time is fine.
 
     Raises:
         SnapshotError: the run was published with another content.
@@ -87,8 +89,10 @@ def publish(run: Folder, manifest: str) -> None:
     if published(run):
         if run.read_text(FILE) != manifest:
             raise SnapshotError(f"{FILE} exists and differs: a published snapshot is never modified; start another run")
-        return
-    run.write_text(FILE, manifest)
+    else:
+        run.write_text(FILE, manifest)
+    # From here on nothing writes them any more; where something does, it shall show at once.
+    run.protect([FILE, *_names(run)])
 
 
 def published(run: Folder) -> bool:

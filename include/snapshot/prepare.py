@@ -49,8 +49,8 @@ def prepare(
         PreparationError: a raw file is missing, is not what its export reported, or lacks a mapped column;
             or what is stored has not been exported into the run.
     """
-    run.child("clean").make()
     run.child("clean").remove(FILE)
+    run.child("clean").clear()
     states = read_reports(run)
     ends = [find_ends(configuration, association) for association in connector.associations]
     last_good = last_good or {}

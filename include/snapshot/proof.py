@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from include.snapshot.manifest import FILE, HASHERS, ORDERS, PART
+from include.snapshot.manifest import FILE, HASHERS, LOADING, ORDERS, PART
 from include.snapshot.previous import PublishedSnapshot
 from include.storage.folder import CHUNK, Folder, text_sha256
 
@@ -36,8 +36,8 @@ def prove_files(snapshot: PublishedSnapshot, progress: Progress = lambda _count:
 
 
 def _belongs(path: str) -> bool:
-    """Whether a file of the run is part of its snapshot: not its orders, not what a dead writer left half-written."""
-    return not path.startswith(f"{ORDERS}/") and not path.endswith(PART)
+    """Whether a file of the run is part of its snapshot: not its orders, not what a dead writer or load left."""
+    return not path.startswith(f"{ORDERS}/") and not path.endswith(PART) and path != LOADING
 
 
 def _faults(snapshot: PublishedSnapshot, present: dict[str, int], progress: Progress) -> Iterator[str]:

@@ -6,19 +6,24 @@ Layout: ``<base>/<connector>/<run id>/{raw,clean,base,validation,changes,orders}
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
 from fsspec import AbstractFileSystem
 
 CHUNK = 1 << 20
+READ_ONLY = 0o444
 
 
 def run_folder_name(run_id: str) -> str:
@@ -97,10 +102,22 @@ class Folder:
         """Create the folder where the file system knows folders."""
         self.filesystem.makedirs(self.path, exist_ok=True)
 
+    def clear(self) -> None:
+        """Make the folder, empty: a step that begins leaves nothing of one that died under way."""
+        if self.filesystem.exists(self.path):
+            self.filesystem.rm(self.path, recursive=True)
+        self.make()
+
     @contextmanager
     def write(self, name: str) -> Iterator[IO[bytes]]:
-        """Write a file; it appears under its name only when the block ends without an error."""
+        """Write a file; it appears under its name only when the block ends without an error.
+
+        Raises:
+            PermissionError: the file is there and was set read-only (``protect``); renaming would not mind.
+        """
         filesystem, target = self.filesystem, f"{self.path}/{name}"
+        if self.is_local and Path(target).exists() and not Path(target).stat().st_mode & stat.S_IWUSR:
+            raise PermissionError(f"{target} is read-only: a published snapshot is never modified")
         beside = f"{target}.{uuid.uuid4().hex}.part"
         filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         try:
@@ -139,6 +156,26 @@ class Folder:
         """Remove a file; a missing one is fine."""
         if self.exists(name):
             self.filesystem.rm(f"{self.path}/{name}")
+
+    def remove_all(self) -> None:
+        """Remove the folder with everything in it; a missing one is fine."""
+        if self.filesystem.exists(self.path):
+            self.filesystem.rm(self.path, recursive=True)
+
+    def modified(self) -> datetime | None:
+        """When the newest file below this folder was written (UTC); None when there is no file."""
+        return max((self._modified(name) for name in self.sizes()), default=None)
+
+    def _modified(self, name: str) -> datetime:
+        found: datetime = self.filesystem.modified(f"{self.path}/{name}")
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+    def protect(self, names: Iterable[str]) -> None:
+        """Set files read-only, where the file system is a local one and lets us; for accidents, not for attackers."""
+        if self.is_local:
+            for name in names:
+                with contextlib.suppress(OSError):
+                    Path(self.file(name)).chmod(READ_ONLY)
 
     def size(self, name: str) -> int:
         """Bytes of a file."""

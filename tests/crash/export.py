@@ -36,6 +36,8 @@ LOCK_ONLY_COUNTERS = ("run",)
 # In a manifest: the hash of the manifest before, which covers that of pages drawn by the clock; and the source of this
 # program, which may be edited while a long trial runs.
 OMITTED_CONTENT = ("previous_sha256", "code_version")
+# In an entry of the audit trail: the hash of a manifest, which covers the same.
+OMITTED_DETAIL = ("manifest_sha256",)
 # Files of a snapshot that hold the clock: pages that Great Expectations drew.
 FILES_WITH_INSTANTS = (".html",)
 
@@ -81,6 +83,9 @@ def _text(table: str, column: str, value: Any, loads: Mapping[datetime, str]) ->
     if isinstance(value, datetime):
         ended = "ended" if (table, column) == ENDED else value.isoformat()
         return loads.get(value, ended)
+    if (table, column) == ("rollcall_audit", "detail"):
+        detail = json.loads(value)
+        return json.dumps({name: item for name, item in detail.items() if name not in OMITTED_DETAIL}, sort_keys=True)
     return value.hex() if isinstance(value, bytes) else f"={value}"
 
 

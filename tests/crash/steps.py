@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
@@ -32,8 +33,9 @@ from include.orchestration import synchronize
 from include.orchestration.decisions import Decision
 from include.orchestration.run import Run, close_run, open_run
 
-# tqdm, which Great Expectations uses, makes a semaphore that a killed process would leave behind: one for all.
-tqdm.tqdm.get_lock()
+# Great Expectations draws bars with tqdm, whose lock is a semaphore between processes: a child that was killed would
+# leave it behind, taken. A lock of the child's own does.
+tqdm.tqdm.set_lock(threading.RLock())
 
 DONE, FAILED = "done", "failed"
 

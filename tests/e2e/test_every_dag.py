@@ -72,6 +72,10 @@ def test_the_whole_day_dag_by_dag(environment: dict[str, str]) -> None:
     output = run_airflow(environment, "dags", "test", "synchronize_CRM", "--conf", initial)
     assert "state=success" in output
 
+    output = run_airflow(environment, "dags", "test", "maintain_repository")
+    assert "state=success" in output
+    assert TOKEN not in output
+
     # Invariant 11: logs, XComs in Airflow's database, the repository, snapshots, reports, orders.
     folder = Path(environment["AIRFLOW_HOME"]).parent
     files = [file for file in folder.rglob("*") if file.is_file()]

@@ -160,7 +160,8 @@ def test_the_counters_are_those_of_what_was_applied(club: Pipeline) -> None:
     }
     record = club.repository.run(run.run_id)
     assert record is not None
-    assert record.counters == {"entity_types": result["entity_types"], "associations": result["associations"]}
+    assert record.counters["entity_types"].items() >= result["entity_types"].items()
+    assert record.counters["associations"] == result["associations"]
 
 
 @pytest.mark.parametrize("length", [4_001, 10 * 1024 * 1024], ids=["over 4000 characters", "10 MB"])

@@ -12,7 +12,8 @@ import pytest
 
 from include.orchestration import settlement, synchronize
 from include.orchestration.decisions import REJECT, Decision
-from include.orchestration.run import Run
+from include.orchestration.run import Run, open_run
+from include.orchestration.verification import verify
 from include.snapshot import manifest
 from tests.crash.play import landed
 from tests.crash.trial import Database, run_trial
@@ -67,12 +68,26 @@ def test_whichever_step_runs_first_after_a_load_that_died_leaves_its_snapshot_as
     for step in steps[steps.index(first) :]:
         arguments = ("People",) if step == "export" else ()
         getattr(synchronize, step)(unpublished, *arguments)
-    assert manifest.verify(unpublished.folder) == []
-    assert not unpublished.folder.exists(settlement.MARK)
+    assert verify(run_id=unpublished.run_id).lines == []
+    assert not unpublished.folder.exists(manifest.LOADING)
     assert pipeline.state() == before
     record = pipeline.repository.run(unpublished.run_id)
     assert record is not None
     assert record.state == "loaded"
+
+
+@pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "left", ["clean/tmp_Staff_Person.parquet", "clean/Staff_Person.parquet", "changes/tmp_Staff_Person.parquet"]
+)
+def test_half_a_file_that_a_step_left_when_it_died_is_no_part_of_the_snapshot(pipeline: Pipeline, left: str) -> None:
+    """DuckDB writes a file that is there already as ``tmp_<file>`` first, and a killed one stays."""
+    run = open_run("Staff", f"run-{pipeline.count + 1}", "synchronize")
+    with run.folder.write(left) as stream:
+        stream.write(b"PAR1 and no more")
+    run, _ = pipeline.synchronize()
+    assert run.folder.names("**/tmp_*") == []
+    assert verify(run_id=run.run_id).lines == []
 
 
 @pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)

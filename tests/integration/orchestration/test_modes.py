@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,13 @@ APPROVED = Decision(APPLY_ALL, "Ada Auditor", datetime.now(UTC).isoformat(), "se
 def base_source(run: Run) -> str:
     source: str = run.folder.read_json("base/base.json")["source"]
     return source
+
+
+def tamper(run: Run, path: str, content: bytes) -> None:
+    """Change a file of a published snapshot, as somebody may who means to."""
+    file = Path(run.folder.file(path))
+    file.chmod(0o644)
+    file.write_bytes(content)
 
 
 def people(count: int, **renamed: str) -> list[str]:
@@ -59,8 +67,7 @@ def test_deletions_that_were_withheld_are_still_there_for_the_next_incremental_r
 
 def test_a_changed_file_of_the_previous_snapshot_is_not_taken_for_the_base(pipeline: Pipeline) -> None:
     run, _ = pipeline.synchronize()
-    with run.folder.write("base/Staff_Person.parquet") as stream:
-        stream.write(b"something else")
+    tamper(run, "base/Staff_Person.parquet", b"something else")
     second, result = pipeline.synchronize("incremental")
     assert base_source(second) == "the repository"
     assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}
@@ -235,8 +242,7 @@ def run_results(run: Run) -> Any:
 def test_a_changed_clean_file_of_the_previous_snapshot_is_made_anew(pipeline: Pipeline) -> None:
     first, _ = pipeline.synchronize()
     expected = clean_files(first)
-    with first.folder.write("clean/Staff_Person.parquet") as stream:
-        stream.write(first.folder.open("clean/Staff_Team.parquet").read())
+    tamper(first, "clean/Staff_Person.parquet", first.folder.open("clean/Staff_Team.parquet").read())
     second, result = pipeline.synchronize()
     assert clean_files(second) == expected
     assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}

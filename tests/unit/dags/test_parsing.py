@@ -70,6 +70,7 @@ def hundred(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 def test_a_hundred_connectors_give_their_dags(hundred: dict[str, list[str]]) -> None:
     expected = {f"{purpose}_Source{number}" for number in range(100) for purpose in ("synchronize", "provision")}
+    expected.add("maintain_repository")
     assert set(hundred["dags"]) == expected
 
 
@@ -87,5 +88,6 @@ def test_one_broken_file_leaves_the_others(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(CONNECTOR.format(number=2).replace("primary_key", "primry_key"))
     (tmp_path / "worse.yaml").write_text("identifier: [")
     found = parse(tmp_path)["dags"]
-    assert {"synchronize_Source1", "provision_Source1", "synchronize_Source2"} <= set(found)
-    assert len(found) == 4
+    wanted = {"synchronize_Source1", "provision_Source1", "synchronize_Source2", "maintain_repository"}
+    assert wanted <= set(found)
+    assert len(found) == 5

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.difference.compare import Counts, DifferenceError, compare, compare_pairs
@@ -153,7 +153,7 @@ VALUES = strategies.cells | st.sampled_from(["", "a", "A"])
 TABLES = st.dictionaries(strategies.keys, st.tuples(VALUES, st.none() | st.integers(0, 3)), max_size=8)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=strategies.TOLERATED)
 @given(before=TABLES, after=TABLES, kept=st.sets(strategies.keys, max_size=3), deletions=st.booleans())
 def test_applying_the_changes_gives_the_rows_after(
     duck: duckdb.DuckDBPyConnection,
@@ -183,7 +183,7 @@ def test_applying_the_changes_gives_the_rows_after(
     assert counts.withheld + counts.protected == len(staying)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=strategies.TOLERATED)
 @given(rows=TABLES)
 def test_comparing_a_table_with_itself_changes_nothing(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path, rows: dict[str, tuple[Any, Any]]

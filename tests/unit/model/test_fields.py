@@ -23,7 +23,8 @@ FIELDS = {
         [
             (
                 "hr.yaml:3: colour: unknown field 'colour'; known: identifier, display_name, agent, pool, "
-                "is_deactivated, schedules, thresholds, connections, entity_types, associations, resource_types"
+                "is_deactivated, schedules, thresholds, retention, connections, entity_types, associations, "
+                "resource_types"
             )
         ],
     ),

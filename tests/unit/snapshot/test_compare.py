@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import TableReport
@@ -215,7 +215,7 @@ KEYS = st.sampled_from("abcdef")
 AGES = st.sampled_from(["1", "2", "old", None])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=strategies.TOLERATED)
 @given(
     stored=st.dictionaries(KEYS, st.integers(1, 2)),
     rows=st.lists(st.tuples(KEYS, AGES), max_size=8),
@@ -257,7 +257,7 @@ def carried_out(stored: dict[str, tuple[str | None, ...]], commands: list[tuple[
     return rows
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=strategies.TOLERATED)
 @given(
     stored=st.dictionaries(COMMAND_KEYS, st.tuples(CELLS, CELLS), max_size=6), commands=st.lists(COMMANDS, max_size=10)
 )

@@ -184,6 +184,17 @@ def test_columns_that_always_were_alike_are_not_swapped(tmp_path: Path) -> None:
     assert exceeded(run(tmp_path / "tuesday", rows, last_good)[0]) == []
 
 
+def test_columns_that_were_always_alike_may_change_together(tmp_path: Path) -> None:
+    def alike(first: int) -> list[Line]:
+        numbers = range(first, first + 200)
+        return [(f"P{number}", "Ann", f"v{number}", f"v{number}", "01/01/2020", "true") for number in numbers]
+
+    _, last_good = run(tmp_path / "monday", alike(0))
+    world, _ = run(tmp_path / "tuesday", alike(60), last_good)
+    assert exceeded(world) == []
+    assert "like each other's last values" in found(world, "max_points_swapped_columns").note
+
+
 def test_sketches_of_another_duckdb_are_not_compared_and_say_so(
     tmp_path: Path, last_good: dict[str, TableProfile]
 ) -> None:

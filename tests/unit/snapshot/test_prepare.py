@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import TableReport
@@ -324,7 +324,7 @@ def test_storage_may_be_anywhere(tmp_path: Path) -> None:
     assert remote.rows("clean/Person.parquet") == local.rows("clean/Person.parquet")
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=strategies.TOLERATED)
 @given(rows=st.lists(st.tuples(strategies.key_cells, strategies.cells), max_size=8))
 def test_any_text_arrives_byte_for_byte_and_every_line_is_counted(
     tmp_path: Path, rows: list[tuple[Cell, Cell]]

@@ -85,6 +85,7 @@ def test_folders_that_no_step_knows_are_looked_at_too(snapshot: PublishedSnapsho
 
 def test_what_a_dead_writer_left_is_no_part_of_a_snapshot(snapshot: PublishedSnapshot) -> None:
     snapshot.folder.write_text("raw/people.csv.0123.part", "x")
+    snapshot.folder.write_text("loading.json", "{}")
     assert faults(snapshot) == []
 
 

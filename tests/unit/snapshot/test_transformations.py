@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.model.configuration import ConcatColumns, Connection, EntityType, Property, TransformDate, WhereValue
@@ -24,9 +24,7 @@ TABLE = EntityType(
     connection_table="t",
     properties=(Property(identifier="id", primary_key=True), Property(identifier="v")),
 )
-EACH_IN_ITS_OWN_RUN = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EACH_IN_ITS_OWN_RUN = settings(max_examples=20, deadline=None, suppress_health_check=strategies.TOLERATED)
 
 
 def world_of(path: Path, *transformations: Any, entity_type: EntityType = TABLE) -> World:
@@ -234,7 +232,7 @@ def test_days_are_added_to_the_dates_of_some_years(
     days=st.sampled_from([0.0, 1.0, -1.0, 0.5, -1462.25, 100_000.0]),
     years=st.tuples(st.sampled_from([1, 1900, 2000]), st.sampled_from([2000, 2030, 9999])),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=strategies.TOLERATED)
 def test_a_date_that_was_moved_is_restored(moments: list[datetime], days: float, years: tuple[int, int]) -> None:
     item = moving(added_days=days, min_year=years[0], max_year=years[1], date_pattern="%Y-%m-%d %H:%M:%S.%f")
     texts = [f"{moment.year:04}-{moment:%m-%d %H:%M:%S.%f}" for moment in moments]

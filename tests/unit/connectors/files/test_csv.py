@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -96,7 +96,7 @@ class TestContent:
         assert [row[1] for row in read[1:]] == values
 
     @given(rows=st.lists(st.tuples(strategies.text, strategies.text), max_size=6), separator=st.sampled_from(",;\t|"))
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=40, deadline=None, suppress_health_check=strategies.TOLERATED)
     @example(rows=[("\ufeffa", '"'), ('""', "=1+1\r\n")], separator=";")
     def test_any_text_survives_byte_for_byte(self, tmp_path: Path, rows: list[tuple[str, str]], separator: str) -> None:
         given = io.StringIO(newline="")
