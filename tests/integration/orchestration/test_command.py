@@ -85,7 +85,9 @@ class TestCommand:
     @pytest.mark.usefixtures("staff")
     def test_history_and_as_of(self) -> None:
         history = rollcall("history", "Staff_Person", "P001").output
-        assert history.index("Name 1") < history.index("Renamed")
+        title, _, versions = history.partition("\n")
+        assert title.strip() == "Staff_Person P001 (Renamed)"
+        assert versions.index("Name 1") < versions.index("Renamed")
         assert "Renamed" in rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_Person").output
         assert "Renamed" not in rollcall("as-of", "2000-01-01", "Staff_Person").output
         links = rollcall("as-of", datetime.now(UTC).isoformat(), "Staff_PersonTeam").output

@@ -51,6 +51,7 @@ def test_order_files_equal_the_golden_files(organisation: World) -> None:
 def test_an_owner_without_a_display_name_is_called_by_its_key(organisation: World) -> None:
     for row in organisation.rows["HR_Person"]:
         row["last_name"] = {"A17": None, "A18": "", "A19": "Turing"}[row["employee_id"]]
+    organisation.export()
     generate(organisation)
     names = {order["Owner"]["employee_id"]: order["Owner"]["InternalDisplayName"] for order in organisation.orders()}
     assert names == {"A17": "A17", "A18": "A18", "A19": "Turing"}

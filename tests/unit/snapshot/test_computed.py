@@ -292,19 +292,30 @@ class TestOtherConnectors:
         world.compare()
         assert news(world, "Person", "badge_shown") == {"1": ("insert", [], "no. 77 as stored")}
 
-    def test_a_link_of_another_connector_ends_with_its_resource(self, tmp_path: Path) -> None:
-        world = self.world(tmp_path).export("people", COLUMNS[:4], [PEOPLE[1][:4]])
-        back = self.HOLDS.model_copy(
+    def test_a_link_of_another_connector_ends_with_the_resource_that_this_run_deletes(self, tmp_path: Path) -> None:
+        holders = self.HOLDS.model_copy(
+            update={"end2": end("Badge", "number").model_copy(update={"navigation": "holder"})}
+        )
+        used = person(computed("badge_holder", "badge.holder.name"))
+        other = connector(self.BADGE, associations=[holders], identifier="Badges")
+        world = World.at(tmp_path / "run", connector(used), other).store(self.BADGE, ("77", None))
+        world.store_links(holders, ("1", "77"), ("2", "77"))
+        world.store(used, ("1", "Ann", "a@x", 30, None), ("2", "Bob", "b@x", 40, None))
+        world.export("people", COLUMNS[:4], [PEOPLE[0][:4]]).compare()
+        assert news(world, "Person", "badge_holder") == {
+            "1": ("update", ["badge_holder"], "Ann"),
+            "2": ("delete", [], None),
+        }
+
+    def test_a_row_of_another_connector_is_read_as_it_is_stored(self, tmp_path: Path) -> None:
+        holders = self.HOLDS.model_copy(
             update={"end2": end("Badge", "number").model_copy(update={"navigation": "holder"})}
         )
         badge = self.BADGE.model_copy(update={"properties": (*self.BADGE.properties, computed("of", "holder.name"))})
-        badges = connector(badge, associations=[back], identifier="Badges")
-        world.store(badge, ("77", None, None)).store_links(back, ("1", "77"))
-        world.connector, world.others = badges, (connector(person()),)
-        world.store(person(), ("1", "Ann", None, None))
-        world.report(world.tables[0]).export("badges", ("number", "holder"), [("77", "1")])
-        world.compare()
-        assert news(world, "Badge", "of", "shown") == {"77": ("update", ["shown", "of"], "Ann", "no. 77")}
+        badges = connector(badge, associations=[holders], identifier="Badges")
+        world = World.at(tmp_path / "run", badges, connector(person())).store(person(), ("1", "Ann", None, None))
+        world.export("badges", ("number", "holder"), [("77", "1")]).compare()
+        assert news(world, "Badge", "of", "shown") == {"77": ("insert", [], "Ann", "no. 77")}
 
     def test_what_was_not_exported_into_the_run_is_told(self, tmp_path: Path) -> None:
         world = self.world(tmp_path).export("people", COLUMNS[:4], [PEOPLE[0][:4]])
