@@ -200,6 +200,10 @@ def open_run(
     repository = open_repository(configuration, migrate=not dry_run)
     run = Run(connector.identifier, run_id, purpose, requested_mode, requested_mode, dry_run=dry_run)
     known = None if dry_run else repository.run(run_id)
+    if known is not None and (known.connector, known.purpose) != (run.connector, purpose):
+        raise StepFailed(
+            f"{run.connector}: run id {run_id} is that of a {known.purpose} run of {known.connector}; start another run"
+        )
     if not dry_run and (known is None or known.state not in ENDED_STATES):
         _make_way(repository, run, answered=answered)
     if known is not None:

@@ -71,6 +71,9 @@ def open_run(
 
     if run_id is None:
         raise StepFailed(f"{connector}: Airflow gave the task no run id")
+    if dag_run is not None and dag_run.run_type != "manual":
+        # Airflow gives DAGs that start at the same instant the same run id.
+        run_id = f"{run_id}__{purpose}_{connector}"
 
     if purpose == "provision":
         return provision.open_run(connector, run_id).to_dict()
@@ -111,5 +114,6 @@ def approval_body(task_id: str, kind: str) -> str:
     """
     return (
         f"{{{{ ti.xcom_pull(task_ids='{task_id}', key='limits') }}}}\n\n"
-        f"Look at them with `rollcall show {kind} --run '{{{{ run_id }}}}'`."
+        f"Look at them with `rollcall show {kind} --run "
+        "'{{ ti.xcom_pull(task_ids='open_run')['run_id'] }}'`."
     )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 import sqlalchemy as sa
 
 from include.model.configuration import Association, Configuration, Connector, EntityType
+from include.model.remembered import REMEMBERED
 from include.repository.errors import RepositoryError
 from include.repository.system import PROVISIONING_ORDER, SYSTEM_ENTITY_TYPES
 from include.repository.tables import Schema
@@ -70,6 +71,8 @@ def _resource_types(configuration: Configuration, held: Collection[str], own: se
 
 def _is_free(table: sa.Table, entity: EntityType, allowed: list[str], held: Collection[str]) -> sa.ColumnElement[bool]:
     """Rows of a system table that belong to one of the allowed resource types and to no held connector."""
+    if entity in REMEMBERED:
+        return table.c.connector.not_in(sorted(held))
     if "resource_type" in table.c:
         free: sa.ColumnElement[bool] = table.c.resource_type.in_(allowed)
     else:

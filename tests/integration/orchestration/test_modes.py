@@ -246,3 +246,9 @@ def test_a_changed_clean_file_of_the_previous_snapshot_is_made_anew(pipeline: Pi
     second, result = pipeline.synchronize()
     assert clean_files(second) == expected
     assert result["entity_types"]["Staff_Person"] == {"inserted": 0, "updated": 0, "overwritten": 0, "deleted": 0}
+
+
+def test_two_connectors_never_share_the_row_of_a_run(pipeline: Pipeline) -> None:
+    run, _ = pipeline.synchronize()
+    with pytest.raises(StepFailed, match=f"run id {run.run_id} is that of a synchronize run of Staff"):
+        open_run("Staff", run.run_id, "provision")
