@@ -11,7 +11,6 @@ from include.orchestration.run import Run, previous_snapshot
 from include.repository.repository import Repository
 from include.snapshot.errors import SnapshotError
 from include.snapshot.state import BASE, carried_items, carry_base
-from include.storage.folder import Folder
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +37,19 @@ def write_base(run: Run, repository: Repository, configuration: Configuration, c
     ]
     carried = _carry_base(run, repository, connector) if run.mode == "incremental" else None
     wanted = [item for item in items if carried is None or item not in carried_items(connector)]
-    load_id = _export_base(repository, base, connector, wanted)
+    load_id = _export_base(run, repository, connector, wanted)
     if carried is not None and carried[1] != load_id:
-        carried, load_id = None, _export_base(repository, base, connector, items)
+        carried, load_id = None, _export_base(run, repository, connector, items)
     source = "the repository" if carried is None else f"the snapshot of run {carried[0]}"
     base.write_json(BASE, {"connector": connector.identifier, "load_id": load_id, "source": source})
     logger.info("%s: what is stored comes from %s", connector.identifier, source)
 
 
-def _export_base(
-    repository: Repository, base: Folder, connector: Connector, items: list[EntityType | Association]
-) -> int:
+def _export_base(run: Run, repository: Repository, connector: Connector, items: list[EntityType | Association]) -> int:
     entity_types = [item for item in items if isinstance(item, EntityType)]
     associations = [item for item in items if isinstance(item, Association)]
-    return repository.export_base(base, connector.identifier, entity_types, associations)
+    base = run.folder.child("base")
+    return repository.export_base(base, connector.identifier, entity_types, associations, as_stored=run.dry_run)
 
 
 def _carry_base(run: Run, repository: Repository, connector: Connector) -> tuple[str, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from connectors.registry import settings_model
 from include.model.configuration import Configuration, Connector
@@ -82,4 +83,18 @@ def open_repository(configuration: Configuration, *, migrate: bool = True) -> Re
     repository = Repository(repository_url(), configuration)
     if migrate:
         repository.migrate(configuration)
+    elif not repository.is_there:
+        return _empty_repository(configuration)
     return repository
+
+
+def _empty_repository(configuration: Configuration) -> Repository:
+    """A repository that holds nothing, in a folder that goes with this process."""
+    folder = TemporaryDirectory(prefix="rollcall-empty-")
+    _EMPTY.append(folder)
+    repository = Repository(f"sqlite:///{folder.name}/repository.db", configuration)
+    repository.migrate(configuration)
+    return repository
+
+
+_EMPTY: list[TemporaryDirectory[str]] = []

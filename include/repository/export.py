@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from include.model.configuration import Association, EntityType
+from include.model.configuration import DUCKDB_TYPES, Association, EntityType
 from include.repository.bulk import SENTINEL, Bulk
 from include.repository.columns import restored, restored_columns
 from include.repository.database import Database
@@ -35,17 +35,20 @@ def export_base(
     items: Sequence[Item],
     *,
     resource_ids: bool = False,
+    as_stored: bool = False,
 ) -> int:
     """Write ``<identifier>.parquet`` of every item and, last, ``base.json``; return the connector's last load.
 
     The files hold every property of an entity type and ``key1``, ``key2`` (text) of an association, in order
     of key. With ``resource_ids`` they hold ``resource_id``, and ``resource1_id`` and ``resource2_id``, too.
-    All of it shows one state of the repository: a load that ends meanwhile is not seen.
+    All of it shows one state of the repository: a load that ends meanwhile is not seen. ``as_stored`` takes a
+    table or column that the repository does not have yet for one that holds nothing.
     """
+    stored = _stored_columns(database) if as_stored else None
     with engine(folder) as duck, database.bulk(writes=False) as bulk:
         load_id = last_load(bulk, connector)
         for item in items:
-            source = _Source(bulk, duck, schema, resource_ids=resource_ids)
+            source = _Source(bulk, duck, schema, resource_ids=resource_ids, stored=stored)
             _export(source, item, folder, f"{item.identifier}.parquet", None)
     folder.write_json("base.json", {"connector": connector, "load_id": load_id})
     return load_id
@@ -65,14 +68,43 @@ class _Source:
     duck: duckdb.DuckDBPyConnection
     schema: Schema
     resource_ids: bool = True
+    stored: Mapping[str, Collection[str]] | None = None
+    """Columns of each table that is there; None where all are."""
+
+    def lacks(self, item: Item) -> bool:
+        """Whether a table is missing of what the item is read from."""
+        ends = [] if isinstance(item, EntityType) else self.schema.ends(item)
+        return self.stored is not None and not {one.identifier for one in (item, *ends)} <= self.stored.keys()
+
+
+def _stored_columns(database: Database) -> dict[str, list[str]]:
+    with database.read() as session:
+        inspector = sa.inspect(session.connection)
+        return {
+            table: [str(column["name"]) for column in inspector.get_columns(table)]
+            for table in inspector.get_table_names()
+        }
+
+
+def _nothing(item: Item) -> str:
+    """A query of no rows, with the columns of an export without resource ids."""
+    columns = {"key1": "VARCHAR", "key2": "VARCHAR"}
+    if isinstance(item, EntityType):
+        columns = {entry.identifier: DUCKDB_TYPES[entry.type] for entry in item.properties}
+    fields = ", ".join(f"CAST(NULL AS {kind}) AS {name(column)}" for column, kind in columns.items())
+    return f"SELECT {fields} WHERE false"
 
 
 def _export(source: _Source, item: Item, folder: Folder, file: str, instant: datetime | None) -> int:
+    folder.make()
+    if source.lacks(item):
+        source.duck.execute(f"COPY ({_nothing(item)}) TO {literal(folder.file(file))} (FORMAT parquet)")
+        return 0
     if isinstance(item, EntityType):
-        query, columns, order = _resources(source.schema, item, instant)
+        there = None if source.stored is None else source.stored[item.identifier]
+        query, columns, order = _resources(source.schema, item, instant, there)
     else:
         query, columns, order = _links(source.schema, item, instant)
-    folder.make()
     part = f"{file}.{uuid.uuid4().hex}.part"
     with ExitStack() as stack:
         source.duck.register("stored", stack.enter_context(source.bulk.stream(query)))
@@ -95,10 +127,16 @@ def _options(item: Item) -> str:
     return "FORMAT parquet"
 
 
-def _resources(schema: Schema, entity: EntityType, instant: datetime | None) -> tuple[sa.Select[Any], list[str], str]:
-    """Query, DuckDB columns and order of an entity type."""
+def _resources(
+    schema: Schema, entity: EntityType, instant: datetime | None, there: Collection[str] | None = None
+) -> tuple[sa.Select[Any], list[str], str]:
+    """Query, DuckDB columns and order of an entity type; a column that is not ``there`` is NULL."""
     table = schema.table(entity)
-    values = [table.c[item.identifier] for item in entity.properties]
+    stored = [table.c[item.identifier] for item in entity.properties]
+    values = [
+        column if there is None or column.name in there else sa.cast(sa.null(), column.type).label(column.name)
+        for column in stored
+    ]
     query = sa.select(table.c.resource_id, *values).where(holds(table, instant))
     return query, ["resource_id", *restored_columns(entity.properties)], name(entity.primary_key.identifier)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -49,6 +50,14 @@ def migrate(database: Database, schema: Schema) -> list[str]:
         if _is_reached(session, wanted):
             return []
         return _apply(database, session, schema, wanted)
+
+
+def is_there(database: Database) -> bool:
+    """Whether the database was ever migrated; a SQLite file that is missing stays so."""
+    if database.is_sqlite and not Path(database.path).exists():
+        return False
+    with database.read() as session:
+        return sa.inspect(session.connection).has_table(MIGRATION.name)
 
 
 def _schema_sha256(database: Database, schema: Schema) -> str:

@@ -61,6 +61,11 @@ class Repository:
             self._configuration, self._built = configuration, None
         return migration.migrate(self._database, self._schema)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the database was ever migrated; asking creates nothing."""
+        return migration.is_there(self._database)
+
     # Rows in and out
 
     def export_base(
@@ -71,10 +76,19 @@ class Repository:
         associations: Sequence[Association],
         *,
         resource_ids: bool = False,
+        as_stored: bool = False,
     ) -> int:
         """Write the current rows and ``base.json``; return the connector's last load (``export``)."""
         items: list[EntityType | Association] = [*entity_types, *associations]
-        return export.export_base(self._database, self._schema, folder, connector, items, resource_ids=resource_ids)
+        return export.export_base(
+            self._database,
+            self._schema,
+            folder,
+            connector,
+            items,
+            resource_ids=resource_ids,
+            as_stored=as_stored,
+        )
 
     def export_current(self, item: EntityType | Association, folder: Folder, file: str) -> int:
         """Write the current rows of one entity type or association; return how many."""

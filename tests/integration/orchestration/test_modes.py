@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from connectors.errors import CookieExpired
 from connectors.files.csv import CsvConnector
 from include.orchestration import synchronize
 from include.orchestration.decisions import APPLY_ALL, APPLY_WITHOUT_DELETIONS, Decision
+from include.orchestration.project import load_project, open_repository
 from include.orchestration.run import Run, SkipRun, StepFailed, open_run, scheduled_mode
 from tests.integration.orchestration.conftest import Pipeline, person
 
@@ -252,3 +254,32 @@ def test_two_connectors_never_share_the_row_of_a_run(pipeline: Pipeline) -> None
     run, _ = pipeline.synchronize()
     with pytest.raises(StepFailed, match=f"run id {run.run_id} is that of a synchronize run of Staff"):
         open_run("Staff", run.run_id, "provision")
+
+
+def test_a_dry_run_needs_no_table_that_is_not_there_yet_and_makes_none(pipeline: Pipeline) -> None:
+    file = pipeline.files.parent / "configuration" / "staff.yaml"
+    more = "      - {identifier: name}\n      - {identifier: phone, column: since}\n"
+    other = (
+        "  - {identifier: Staff_Room, connection_table: Teams, properties: [{identifier: code, primary_key: true}]}\n"
+    )
+    text = file.read_text().replace("      - {identifier: name}\n", more)
+    file.write_text(text.replace("associations:\n", f"{other}associations:\n"))
+    run, result = pipeline.synchronize(dry_run=True)
+    assert result["state"] == "dry run"
+    counters = run.folder.read_json("changes/changes.json")["entity_types"]
+    assert counters["Staff_Person"]["updated"] == 60
+    assert counters["Staff_Room"]["inserted"] == 3
+    with open_repository(load_project(), migrate=False)._database.read() as session:
+        inspector = sa.inspect(session.connection)
+        assert not inspector.has_table("Staff_Room")
+        assert "phone" not in [column["name"] for column in inspector.get_columns("Staff_Person")]
+
+
+def test_a_dry_run_before_there_is_any_repository_creates_none(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCALL_REPOSITORY", f"sqlite:///{tmp_path}/another.db")
+    run, result = pipeline.synchronize(dry_run=True)
+    assert result["state"] == "dry run"
+    assert run.folder.read_json("changes/changes.json")["entity_types"]["Staff_Person"]["inserted"] == 60
+    assert not (tmp_path / "another.db").exists()
