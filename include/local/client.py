@@ -36,6 +36,10 @@ class AirflowClient:
             timeout=60,
         )
 
+    def close(self) -> None:
+        """Close the connections that are kept open between calls."""
+        self._http.close()
+
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         """One call; the decoded JSON answer.
 

@@ -69,6 +69,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         client = AirflowClient(airflow.url, *airflow.credentials())
         client.wait_for_dag("synchronize_Staff")
         yield World(client, files, Repository(repository_url, load_configuration(configuration)))
+        client.close()
 
 
 @pytest.fixture(scope="session")
