@@ -16,7 +16,8 @@ from include.expressions.compilation import bind, compile_expressions
 from include.expressions.errors import ExpressionMistake
 from include.expressions.functions import install
 from include.expressions.paths import EntityGraph, Scope
-from include.model.configuration import DUCKDB_TYPES, Property
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import Property
 from include.storage.engine import name
 
 if TYPE_CHECKING:

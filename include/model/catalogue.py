@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from include.model.configuration import AssociationEnd, Connector, EntityType, ResourceType
+from include.model.configuration import AssociationEnd, Connector, EntityType
 from include.model.connector_file import ConnectorFile
 from include.model.mending import PLACEHOLDER
 from include.model.positions import FieldPath
+from include.model.resource_type import ResourceType
 
 
 @dataclass(frozen=True, slots=True)

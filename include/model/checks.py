@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from include.model.configuration import (
-    Association,
-    Connection,
-    Connector,
-    ConnectorThresholds,
-    EntityType,
-    Model,
-    Property,
-)
+from include.model.base import Model
+from include.model.configuration import Association, Connection, Connector, ConnectorThresholds, EntityType, Property
 from include.model.connector_file import Finding
 from include.model.formats import format_mistake, mask_mistake
 from include.model.mending import PLACEHOLDER

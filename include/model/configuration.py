@@ -12,48 +12,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from include.model.base import (
+    ConnectionIdentifier,
+    ConnectionTable,
+    Count,
+    Identifier,
+    Model,
+    Percent,
+    PropertyType,
+    Severity,
+    Text,
+)
 from include.model.formats import with_mask_columns
-
-IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
-CONNECTION_IDENTIFIER = r"^[A-Za-z][A-Za-z0-9.\-]*$"
-CONNECTION_TABLE = r"""^[^<>:"/\\|?*\x00-\x1f]+$"""
-MAXIMUM_PERCENT = 100
-
-Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=63)]
-ConnectionIdentifier = Annotated[str, Field(pattern=CONNECTION_IDENTIFIER, max_length=442)]
-ConnectionTable = Annotated[str, Field(pattern=CONNECTION_TABLE)]
-Text = Annotated[str, Field(min_length=1)]
-# Strict: YAML reads "yes" as true, and true would count as 1.
-Count = Annotated[int, Field(ge=0, strict=True)]
-Percent = Annotated[float, Field(ge=0, le=MAXIMUM_PERCENT, strict=True)]
-PropertyType = Literal[
-    "string", "bytes", "int32", "int64", "datetime", "bool", "guid", "double", "binary", "byte", "int16"
-]
-Severity = Literal["critical", "warning"]
-
-DUCKDB_TYPES: dict[PropertyType, str] = {
-    "string": "VARCHAR",
-    "bytes": "BLOB",
-    "int32": "INTEGER",
-    "int64": "BIGINT",
-    "datetime": "TIMESTAMP",
-    "bool": "BOOLEAN",
-    "guid": "VARCHAR",
-    "double": "DOUBLE",
-    "binary": "BLOB",
-    "byte": "UTINYINT",
-    "int16": "SMALLINT",
-}
-
-
-class Model(BaseModel):
-    """Base of every configuration model: frozen, and closed to unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+from include.model.resource_type import ResourceType
+from include.model.transformation import Transformation
 
 
 class ResourceThresholds(Model):
@@ -149,81 +125,6 @@ class Retention(Model):
     history: HistoryRetention = HistoryRetention()
 
 
-class ConcatColumns(Model):
-    """Joins up to five columns of a raw table into one, e.g. into a key (engine.md 1.3)."""
-
-    type: Literal["ConcatColumns"]
-    table: ConnectionTable
-    """<connection>, or <connection>_<suffix>; the case counts."""
-    column: Text
-    """What it becomes: a new column, or one that is there already."""
-    input_column: Text
-    input_column2: Text | None = None
-    input_column3: Text | None = None
-    input_column4: Text | None = None
-    input_column5: Text | None = None
-    concat_separator: str = ""
-    """What stands between the values."""
-    remove_empty: bool = False
-    """Leave empty values out. Where all of them are empty, so is the result."""
-    remove_duplicates: bool = False
-    """Of equal values that follow each other, keep one."""
-    sort_values: bool = False
-    """Sort the values at last, without regard to case."""
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The columns that are read, in order."""
-        more = (self.input_column2, self.input_column3, self.input_column4, self.input_column5)
-        return (self.input_column, *(column for column in more if column is not None))
-
-
-class TransformDate(Model):
-    """Adds days to the dates of a column of a raw table that lie in some years (engine.md 1.3)."""
-
-    type: Literal["TransformDate"]
-    table: ConnectionTable
-    """<connection>, or <connection>_<suffix>; the case counts."""
-    column: Text
-    """What it becomes: a new column, or one that is there already."""
-    input_column: Text | None = None
-    """The dates; the column itself when left out."""
-    added_days: Annotated[float, Field(strict=True, ge=-3_652_059, le=3_652_059)]
-    """May be negative, or a fraction."""
-    min_year: Annotated[int, Field(ge=1, le=9999, strict=True)] = 1
-    """Earlier dates stay as they are."""
-    max_year: Annotated[int, Field(ge=1, le=9999, strict=True)] = 9999
-    """Later dates stay as they are."""
-    date_pattern: Text
-    """A strptime pattern such as %d/%m/%Y, in which the dates are read and written."""
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The column that is read."""
-        return (self.input_column or self.column,)
-
-
-class WhereValue(Model):
-    """Keeps the rows of a raw table whose value is as asked; the others count as absent (engine.md 1.3)."""
-
-    type: Literal["WhereValue"]
-    table: ConnectionTable
-    """<connection>, or <connection>_<suffix>; the case counts."""
-    column: Text
-    where_operator: Literal["Equals", "NotEquals", "Contains", "NotContains", "StartsWith", "EndsWith", "Regex"]
-    """A missing value is compared as the empty text. Regex finds its pattern anywhere in the value."""
-    where_value: str
-    """The case counts."""
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The column that is read."""
-        return (self.column,)
-
-
-Transformation = Annotated[ConcatColumns | TransformDate | WhereValue, Field(discriminator="type")]
-
-
 class Connection(Model):
     """One technical access to the managed system: a package, its settings, and an Airflow Connection."""
 
@@ -233,7 +134,7 @@ class Connection(Model):
     """The technology, e.g. csv, sql, scim."""
     connection_id: str | None = None
     """The Airflow Connection that holds address and credentials."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     """What the package needs beyond address and credentials; a secret never stands here."""
     transformations: tuple[Transformation, ...] = ()
     """Of file exports: what is done to the raw tables before they are prepared, in this order."""
@@ -244,7 +145,7 @@ class Expectation(Model):
 
     expectation: Text
     """The type in snake_case, e.g. expect_column_values_to_be_in_set."""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     """Its keyword arguments."""
     severity: Severity = "warning"
     """A critical failure stops the run before anything is compared; a warning is kept with the snapshot."""
@@ -361,84 +262,6 @@ class Association(Model):
     end1: AssociationEnd
     end2: AssociationEnd
     thresholds: LinkThresholds = LinkThresholds()
-
-
-class TypeRule(Model):
-    """Who gets a resource of the type: a boolean expression over the source entity type."""
-
-    condition: Text = "true"
-
-
-class CorrelationRule(Model):
-    """A resource belongs to the owner whose source expression equals its target expression."""
-
-    source_expression: Text
-    target_expression: Text
-    confidence: Annotated[int, Field(ge=0, le=150, strict=True)] = 100
-    """From 100 on the match is automatic; below, it is proposed for review. The highest is tried first."""
-
-
-class ScalarRule(Model):
-    """The value of one target property, as an expression over the source entity type (engine.md 1.11)."""
-
-    property: Identifier
-    expression: Text
-    is_mapped: bool = True
-    """False writes the value at creation only, and never compares it."""
-
-
-class NavigationRule(Model):
-    """A fixed link of the target, e.g. membership of a group."""
-
-    navigation: Identifier
-    target_property: Identifier
-    """A property of the linked entity type: the linked resource is the one where it equals target_value."""
-    target_value: str
-    condition: Text = "true"
-    """Whose target gets the link: a boolean expression over the source entity type."""
-
-
-class ProvisioningThresholds(Model):
-    """Limits on the orders of one resource type, with the product's defaults (engine.md 3.7)."""
-
-    maximum_insert: Count = 0
-    maximum_update: Count = 0
-    maximum_delete: Count = 0
-    maximum_insert_percent: Percent = 30
-    maximum_update_percent: Percent = 30
-    maximum_delete_percent: Percent = 30
-    percentage_floor: Count = 0
-    """A percentage blocks only when there are more orders than this, too; 0 switches the floor off."""
-
-
-class ResourceType(Model):
-    """Owners of the source entity type may own resources of the target entity type (engine.md 1.8)."""
-
-    identifier: Identifier
-    display_name: str | None = None
-    source_entity_type: Identifier
-    """Of the owners."""
-    target_entity_type: Identifier
-    """Of what they own."""
-    connection: ConnectionIdentifier
-    """The connection of this connector that fulfils the orders."""
-    allow_add: bool = True
-    """Whether orders may create resources."""
-    allow_remove: bool = True
-    """Whether orders may delete resources."""
-    block_provisioning: bool = True
-    """Whether every order waits for a review."""
-    depends_on: Identifier | None = None
-    """A resource type that the owner must own first, e.g. the account before the mailbox."""
-    thresholds: ProvisioningThresholds = ProvisioningThresholds()
-    batch_size: Annotated[int, Field(gt=0, le=1000, strict=True)] = 200
-    """Orders that one task carries out."""
-    type_rule: TypeRule = TypeRule()
-    correlation_rules: tuple[CorrelationRule, ...] = ()
-    scalar_rules: tuple[ScalarRule, ...] = ()
-    navigation_rules: tuple[NavigationRule, ...] = ()
-    arguments: dict[str, str] = {}
-    """Added to every order of the type, by name (engine.md 3.6)."""
 
 
 class Connector(Model):

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from include.model.configuration import IDENTIFIER, ConfigurationMistake, Connector
+from include.model.base import IDENTIFIER
+from include.model.configuration import ConfigurationMistake, Connector
 from include.model.mending import PLACEHOLDER, mend
 from include.model.messages import mistakes_of
 from include.model.positions import Document, FieldPath, Misreading, UnreadableDocument, dotted, read_document

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from include.model.configuration import CONNECTION_IDENTIFIER, CONNECTION_TABLE, IDENTIFIER
+from include.model.base import CONNECTION_IDENTIFIER, CONNECTION_TABLE, IDENTIFIER
 from include.model.names import nearest, suggestion
 from include.model.positions import FieldPath
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from include.model.catalogue import Catalogue, has_unreadable_names
-from include.model.configuration import AssociationEnd, Connector, EntityType, ResourceType
+from include.model.configuration import AssociationEnd, Connector, EntityType
 from include.model.connector_file import ConnectorFile, Finding
 from include.model.formats import mask_of
 from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
+from include.model.resource_type import ResourceType
 
 
 def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[Finding]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from include.model.configuration import Connector, Transformation, TransformDate, WhereValue
+from include.model.configuration import Connector
 from include.model.connector_file import Finding
 from include.model.formats import has_time_of_day, pattern_mistake
 from include.model.names import suggestion
 from include.model.positions import FieldPath
+from include.model.transformation import Transformation, TransformDate, WhereValue
 
 FILE_PACKAGES = frozenset({"csv", "excel"})
 """Packages whose exports may be transformed: they read files, and write none."""

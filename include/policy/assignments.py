@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from include.model.configuration import ResourceType
+from include.model.resource_type import ResourceType
 from include.policy import decisions
 from include.policy.correlation import correlate
 from include.policy.rules import Rules

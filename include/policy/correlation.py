@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from include.model.configuration import CorrelationRule
+from include.model.resource_type import CorrelationRule
 from include.policy.workspace import Workspace
 from include.storage.engine import literal
 

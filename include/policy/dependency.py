@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from include.model.configuration import ResourceType
+from include.model.resource_type import ResourceType
 
 
 def by_dependency(resource_types: Sequence[ResourceType]) -> tuple[ResourceType, ...]:

@@ -15,7 +15,8 @@ from datetime import datetime
 from include.difference.compare import Counts, compare
 from include.expressions.functions import timestamp
 from include.expressions.paths import EntityGraph
-from include.model.configuration import Configuration, ResourceType
+from include.model.configuration import Configuration
+from include.model.resource_type import ResourceType
 from include.policy import assignments, findings, navigations, scalars
 from include.policy.dependency import by_dependency
 from include.policy.rules import Rules, compute, resolve

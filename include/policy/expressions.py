@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from include.expressions.binding import Place, kind_of, no_value_of, place_types
 from include.expressions.errors import ExpressionMistake, near_miss
 from include.expressions.paths import EntityGraph, Scope
-from include.model.configuration import Configuration, Connector, ResourceType
+from include.model.configuration import Configuration, Connector
+from include.model.resource_type import ResourceType
 
 
 def expression_mistakes(connector: Connector, configuration: Configuration) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from include.expressions.compilation import compile_expression
 from include.expressions.errors import ExpressionMistake, first_line, near_miss
 from include.expressions.paths import EntityGraph, Link, Scope
-from include.model.configuration import DUCKDB_TYPES, NavigationRule, Property, ResourceType, ScalarRule
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import Property
+from include.model.resource_type import NavigationRule, ResourceType, ScalarRule
 from include.policy.errors import PolicyError
 from include.policy.workspace import Workspace
 from include.snapshot.values import canonical

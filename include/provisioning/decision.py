@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from include.model.configuration import Configuration, Connector, EntityType, ResourceType
+from include.model.configuration import Configuration, Connector, EntityType
+from include.model.resource_type import ResourceType
 from include.policy.dependency import by_dependency
 from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.mapping import (

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from include.difference.thresholds import Subject, Tally, Verdict, check
-from include.model.configuration import Connector, ResourceType
+from include.model.configuration import Connector
+from include.model.resource_type import ResourceType
 
 
 def judge(connector: Connector, counters: Mapping[str, Mapping[str, Any]]) -> Verdict:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from include.model.configuration import AssociationEnd, Configuration, EntityType, ResourceType
+from include.model.configuration import AssociationEnd, Configuration, EntityType
+from include.model.resource_type import ResourceType
 
 
 @dataclass(frozen=True, slots=True)

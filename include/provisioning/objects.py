@@ -7,7 +7,8 @@ cannot say (an infinity) stays a string. Nothing is trimmed, folded or rounded.
 
 from __future__ import annotations
 
-from include.model.configuration import DUCKDB_TYPES, EntityType, Property
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import EntityType, Property
 from include.storage.engine import literal, name
 
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.contract import Order, Reader
-from include.model.configuration import DUCKDB_TYPES, Property, PropertyType
+from include.model.base import DUCKDB_TYPES, PropertyType
+from include.model.configuration import Property
 from include.provisioning.ledger import Ledger
 from include.provisioning.plan import released_batch
 from include.snapshot.values import mistake, parsed

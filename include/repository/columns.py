@@ -7,7 +7,8 @@ a double as its shortest exact text (see ``tables.ExactDouble``).
 
 from __future__ import annotations
 
-from include.model.configuration import DUCKDB_TYPES, Property, PropertyType
+from include.model.base import DUCKDB_TYPES, PropertyType
+from include.model.configuration import Property
 from include.storage.engine import name
 
 INSTANT_FORMAT = "%Y-%m-%d %H:%M:%S.%f"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from include.model.configuration import DUCKDB_TYPES, Association, EntityType
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import Association, EntityType
 from include.repository.bulk import SENTINEL, Bulk
 from include.repository.columns import restored, restored_columns
 from include.repository.database import Database

@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.model.configuration import DUCKDB_TYPES, Association, EntityType
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import Association, EntityType
 from include.repository.errors import RepositoryError
 from include.repository.ledger import LOAD, RUN
 from include.repository.runs import PIPELINE

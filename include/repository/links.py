@@ -6,7 +6,8 @@ from collections import Counter
 
 import sqlalchemy as sa
 
-from include.model.configuration import DUCKDB_TYPES, Association, EntityType
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import Association, EntityType
 from include.repository.bulk import BATCH_ROWS
 from include.repository.columns import stored
 from include.repository.loading import CLOSING, Loading, Stamp

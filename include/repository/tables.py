@@ -17,7 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.model.configuration import Association, Configuration, Connector, EntityType, PropertyType
+from include.model.base import PropertyType
+from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.repository.errors import SchemaMismatch
 from include.repository.instants import OPEN_END_TEXT, Instant
 from include.repository.ledger import LEDGER

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from include.difference.compare import Counts, compare, compare_pairs
-from include.model.configuration import DUCKDB_TYPES, Association, EntityType, Property
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import Association, EntityType, Property
 from include.snapshot.errors import SnapshotError
 from include.snapshot.previous import PublishedSnapshot
 from include.snapshot.state import association_state, entity_type_state

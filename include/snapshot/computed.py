@@ -14,7 +14,8 @@ from include.expressions.computed import Name, computed_levels
 from include.expressions.errors import ExpressionMistake, first_line
 from include.expressions.functions import install
 from include.expressions.paths import EntityGraph, Scope
-from include.model.configuration import DUCKDB_TYPES, Configuration, EntityType, Property
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import Configuration, EntityType, Property
 from include.snapshot.errors import SnapshotError
 from include.snapshot.known import remaining_rows
 from include.snapshot.work import REJECT_COLUMNS, Work, parquet

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.difference.commands import EMPTIED
-from include.model.configuration import DUCKDB_TYPES, EntityType, Property
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import EntityType, Property
 from include.snapshot.delta import collapse
 from include.snapshot.errors import PreparationError
 from include.snapshot.preparation import EntityCounts

@@ -19,7 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from include.model.configuration import Association, Connector, EntityType, Expectation, Severity
+from include.model.base import Severity
+from include.model.configuration import Association, Connector, EntityType, Expectation
 from include.snapshot.expectation_names import COLUMN_ARGUMENTS, mistakes
 from include.storage.engine import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from include.model.configuration import Transformation
+from include.model.transformation import Transformation
 from include.model.transformations import source_columns
 from include.snapshot.errors import PreparationError
 from include.snapshot.transformations import FILTERED, transformed

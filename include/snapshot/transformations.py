@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from include.model.configuration import ConcatColumns, Transformation, TransformDate, WhereValue
+from include.model.transformation import ConcatColumns, Transformation, TransformDate, WhereValue
 from include.snapshot import delta
 from include.snapshot.errors import PreparationError
 from include.snapshot.values import in_order, joined

@@ -7,7 +7,8 @@ value. What the formats mean stands in ``include.model.formats``; here is how th
 
 from __future__ import annotations
 
-from include.model.configuration import DUCKDB_TYPES, Property
+from include.model.base import DUCKDB_TYPES
+from include.model.configuration import Property
 from include.model.formats import (
     EPOCH_TICKS,
     INTEGERS,

@@ -20,8 +20,8 @@ from include.model.configuration import (
     Connector,
     EntityType,
     Property,
-    ResourceType,
 )
+from include.model.resource_type import ResourceType
 from include.repository.disposable import disposable
 from include.repository.errors import RepositoryError
 from include.repository.repository import Repository

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from include.model.configuration import DUCKDB_TYPES
+from include.model.base import DUCKDB_TYPES
 from include.repository.bulk import BATCH_ROWS
 from include.storage.engine import engine
 from include.storage.folder import Folder

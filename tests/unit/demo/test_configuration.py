@@ -17,7 +17,8 @@ from include.demo.organisation import badge_database, hr_folder, write_day
 from include.demo.people import Person
 from include.demo.story import Day, story
 from include.demo.words import GROUPS
-from include.model.configuration import Connector, ResourceThresholds, ResourceType
+from include.model.configuration import Connector, ResourceThresholds
+from include.model.resource_type import ResourceType
 
 FOLDER = Path(include.demo.__file__).with_name("configuration")
 FILES = ("badge", "crm", "hr")

@@ -8,12 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from include.difference.thresholds import FLOOR, LIMITS, Subject, Tally, Verdict, check
-from include.model.configuration import (
-    ConnectorThresholds,
-    LinkThresholds,
-    ProvisioningThresholds,
-    ResourceThresholds,
-)
+from include.model.configuration import ConnectorThresholds, LinkThresholds, ResourceThresholds
+from include.model.resource_type import ProvisioningThresholds
 
 
 def blocked(tally: Tally, thresholds: object, links: bool | None = None) -> bool:

@@ -55,7 +55,9 @@ def test_editors_find_titles_and_descriptions() -> None:
     assert definitions["Property"]["properties"]["format"]["description"].startswith("How the managed system spells")
     assert all("description" in item for item in definitions.values())
     assert all(
-        "title" in field or "$ref" in field for item in definitions.values() for field in item["properties"].values()
+        "title" in field or "$ref" in field or "anyOf" in field
+        for item in definitions.values()
+        for field in item["properties"].values()
     )
 
 

@@ -8,7 +8,8 @@ import jinja2
 import pytest
 
 from include.difference.thresholds import Subject, Tally, Verdict, check
-from include.model.configuration import ConnectorThresholds, ProvisioningThresholds
+from include.model.configuration import ConnectorThresholds
+from include.model.resource_type import ProvisioningThresholds
 from include.orchestration.tasks import approval_body, push_verdict
 from include.orchestration.verdicts import find_verdict
 from include.provisioning.plan import Generation, write_generation

@@ -11,21 +11,17 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
+from include.model.base import DUCKDB_TYPES
 from include.model.configuration import (
-    DUCKDB_TYPES,
     Association,
     AssociationEnd,
     Configuration,
     Connection,
     Connector,
-    CorrelationRule,
     EntityType,
-    NavigationRule,
     Property,
-    ResourceType,
-    ScalarRule,
-    TypeRule,
 )
+from include.model.resource_type import CorrelationRule, NavigationRule, ResourceType, ScalarRule, TypeRule
 from include.policy.evaluate import Evaluation, evaluate
 from include.repository.system import SYSTEM_ENTITY_TYPES
 from include.storage.folder import Folder

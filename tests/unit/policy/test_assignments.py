@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from include.model.configuration import TypeRule
+from include.model.resource_type import TypeRule
 from include.policy.states import ProvisioningState as P
 from include.policy.states import WorkflowState as W
 from tests.unit.policy.organisation import EARLIER, LATER, NOW, Organisation, nominative

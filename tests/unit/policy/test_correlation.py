@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.model.configuration import CorrelationRule, ResourceType, TypeRule
+from include.model.resource_type import CorrelationRule, ResourceType, TypeRule
 from include.policy.states import ProvisioningState as P
 from include.policy.states import WorkflowState as W
 from tests.unit.policy.organisation import Organisation, nominative

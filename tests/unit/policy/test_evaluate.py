@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from include.difference.compare import Counts
-from include.model.configuration import NavigationRule, ScalarRule, TypeRule
+from include.model.resource_type import NavigationRule, ScalarRule, TypeRule
 from include.policy.dependency import by_dependency
 from include.policy.errors import PolicyError
 from include.policy.evaluate import evaluate

@@ -10,14 +10,8 @@ import pytest
 from include.expressions.compilation import compile_expression
 from include.expressions.errors import ExpressionMistake
 from include.expressions.paths import EntityGraph, Scope
-from include.model.configuration import (
-    Configuration,
-    CorrelationRule,
-    NavigationRule,
-    ResourceType,
-    ScalarRule,
-    TypeRule,
-)
+from include.model.configuration import Configuration
+from include.model.resource_type import CorrelationRule, NavigationRule, ResourceType, ScalarRule, TypeRule
 from include.policy.expressions import expression_mistakes
 from include.policy.workspace import workspace
 from include.storage.engine import engine

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from include.model.configuration import CorrelationRule, ScalarRule
+from include.model.resource_type import CorrelationRule, ScalarRule
 from include.policy.states import ProvisioningState as P
 from include.policy.states import WorkflowState as W
 from tests.unit.policy.organisation import EARLIER, LATER, NOW, Organisation, Row, nominative

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from include.model.configuration import ScalarRule
+from include.model.resource_type import ScalarRule
 from include.policy.states import ProvisioningState as P
 from include.policy.states import WorkflowState as W
 from tests.unit.policy.cases import (

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import Order
-from include.model.configuration import ProvisioningThresholds
+from include.model.resource_type import ProvisioningThresholds
 from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.orders import generate_orders
 from include.provisioning.plan import PlanError

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from include.model.base import DUCKDB_TYPES
 from include.model.configuration import (
-    DUCKDB_TYPES,
     Association,
     AssociationEnd,
     Configuration,
@@ -16,9 +16,8 @@ from include.model.configuration import (
     Connector,
     EntityType,
     Property,
-    ProvisioningThresholds,
-    ResourceType,
 )
+from include.model.resource_type import ProvisioningThresholds, ResourceType
 from include.policy.states import ProvisioningState, WorkflowState
 from include.provisioning.orders import generate_orders
 from include.provisioning.plan import Generation

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from connectors.errors import InvalidValue
 from connectors.formats import flag_of, system_text, system_values, with_flags
-from include.model.configuration import DUCKDB_TYPES, EntityType, Property, PropertyType
+from include.model.base import DUCKDB_TYPES, PropertyType
+from include.model.configuration import EntityType, Property
 from include.snapshot.values import canonical, mistake, parsed
 from include.storage.engine import engine
 from tests import strategies

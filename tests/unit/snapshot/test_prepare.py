@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import TableReport
-from include.model.configuration import EntityType, Property, PropertyType
+from include.model.base import PropertyType
+from include.model.configuration import EntityType, Property
 from include.snapshot.errors import PreparationError
 from include.storage.folder import Folder
 from tests import strategies

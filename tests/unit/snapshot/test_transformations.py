@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.model.configuration import ConcatColumns, Connection, EntityType, Property, TransformDate, WhereValue
+from include.model.configuration import Connection, EntityType, Property
+from include.model.transformation import ConcatColumns, TransformDate, WhereValue
 from include.orchestration.connections import table_requests
 from include.snapshot.errors import PreparationError
 from include.snapshot.transformations import moved_date, restored_date

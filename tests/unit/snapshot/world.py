@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from connectors.contract import TableReport
 from connectors.sink import CsvSink
+from include.model.base import DUCKDB_TYPES
 from include.model.configuration import (
-    DUCKDB_TYPES,
     Association,
     AssociationEnd,
     Configuration,
