@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.policy import decisions
+from include.policy.comparison import same_value
 from include.policy.rules import Rules, ScalarColumn
 from include.policy.states import ProvisioningState as Provisioning
 from include.policy.workspace import Workspace
@@ -55,6 +56,7 @@ def _one_property(rules: Rules, position: int, scalar: ScalarColumn, read_at: st
     block = str(rules.resource_type.block_provisioning).lower()
     verdict = decisions.fill(decisions.VALUE_VERDICT, retry=retry)
     policy, current = "policy", "current"
+    same = same_value("current", "policy", scalar.rule.comparison_type, scalar.target)
     if not scalar.rule.is_mapped:
         # Written at creation only: what it is afterwards is not the policy's business.
         verdict = f"CASE WHEN mode = 'present' THEN 'verified' ELSE {verdict} END"
@@ -82,7 +84,7 @@ def _one_property(rules: Rules, position: int, scalar: ScalarColumn, read_at: st
         compared AS (
             SELECT *, CASE WHEN stale AND state = {Provisioning.VERIFIED:d} THEN stored_policy
                            WHEN stale THEN stored_current ELSE read_value END AS current,
-                current IS NOT DISTINCT FROM policy AS equal, stored_policy IS DISTINCT FROM policy AS changed
+                {same} AS equal, stored_policy IS DISTINCT FROM policy AS changed
             FROM facts
         ),
         judged AS (SELECT *, {verdict} AS verdict FROM compared)
