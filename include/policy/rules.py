@@ -2,9 +2,9 @@
 
 ``owner``: ``owner_id``, ``owner_key``, ``included``, ``source_key_<n>`` per correlation rule, ``scalar_<n>`` and
 ``ruled_<n>`` (whether a rule of it holds now) per property that scalar rules write, ``navigation_<n>`` per
-navigation rule. ``target``: ``target_id``, ``target_key``, ``target_key_<n>`` per correlation rule,
-``current_<n>`` per property. Values are canonical text: DuckDB's text of the target property's type
-(``true``, ``2024-01-31 08:00:00`` in UTC).
+navigation rule, ``query_key_<n>`` per query rule. ``target``: ``target_id``, ``target_key``,
+``target_key_<n>`` per correlation rule, ``current_<n>`` per property. Values are canonical text: DuckDB's
+text of the target property's type (``true``, ``2024-01-31 08:00:00`` in UTC).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from include.expressions.functions import EVALUATED_AT
 from include.expressions.paths import EntityGraph, Link, Scope
 from include.model.base import DUCKDB_TYPES
 from include.model.configuration import Property
-from include.model.resource_type import NavigationRule, ResourceType, ScalarRule
+from include.model.resource_type import NavigationRule, QueryRule, ResourceType, ScalarRule
 from include.policy.errors import PolicyError
 from include.policy.periods import EARLIEST, LATEST, by_precedence, dated, holds, next_change
 from include.policy.workspace import Workspace
@@ -49,13 +49,24 @@ class NavigationColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryColumn:
+    """A query rule, the link it writes, and the key of the linked entity type as SQL over ``linked``."""
+
+    rule: QueryRule
+    link: Link
+    linked: Scope
+    field: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The rules of one resource type, resolved; ``owner_fields`` and ``target_fields`` hold SQL by column.
 
     The position of a rule in its list, or of a property in ``scalars``, is the number in its column's name.
     ``owner_fields`` are those of a relation from which ``owner`` is made (``include.policy.periods``):
-    ``condition``, ``period_start``, ``period_end``, ``source_key_<n>``, ``value_<n>`` per scalar rule and
-    ``condition_<n>`` per navigation rule.
+    ``condition``, ``period_start``, ``period_end``, ``source_key_<n>``, ``value_<n>`` per scalar rule,
+    ``condition_<n>`` per navigation rule and ``query_key_<n>`` per query rule.
     """
 
     resource_type: ResourceType
@@ -66,6 +77,7 @@ class Rules:
     target_fields: dict[str, tuple[str, str]]
     scalars: tuple[ScalarColumn, ...]
     navigations: tuple[NavigationColumn, ...]
+    queries: tuple[QueryColumn, ...]
 
 
 def resolve(space: Workspace, resource_type: ResourceType) -> Rules:
@@ -92,7 +104,8 @@ def resolve(space: Workspace, resource_type: ResourceType) -> Rules:
         for field, sql in [_compile(space, resource_type, f"correlation_rules[{position}].target_expression",
                                     rule.target_expression, target)]
     }  # fmt: skip
-    return Rules(resource_type, source, target, owner_fields, target_fields, scalars, navigations)
+    queries = tuple(_query(space, resource_type, position) for position in range(len(resource_type.query_rules)))
+    return Rules(resource_type, source, target, owner_fields, target_fields, scalars, navigations, queries)
 
 
 def compute(space: Workspace, rules: Rules) -> None:
@@ -112,6 +125,7 @@ def compute(space: Workspace, rules: Rules) -> None:
         f"condition_{position} AND {holds(resource_type, rule)} AS navigation_{position}"
         for position, rule in enumerate(resource_type.navigation_rules)
     ]
+    columns += [f"query_key_{position}" for position in range(len(rules.queries))]
     query = f"""SELECT {", ".join(["owner_id", "owner_key", "included", *columns])}
         FROM {dated(resource_type, owners(space, rules, rules.owner_fields))}
         WHERE included OR owner_id IN ({known})"""
@@ -129,6 +143,18 @@ def compute(space: Workspace, rules: Rules) -> None:
     _create(space, resource_type, _Table("target", query, rest, tuple(fields.values())))
 
 
+def linked_keys(space: Workspace, rules: Rules, column: QueryColumn) -> str:
+    """SQL relation: ``linked_id`` and ``value``, the key of each resource of the linked entity type; a table is made.
+
+    Raises:
+        PolicyError: the rule fails on the data.
+    """
+    rest = column.linked.from_clause(space.relation)
+    query = f"SELECT source.resource_id AS linked_id, {column.key} AS value FROM {rest}"
+    _create(space, rules.resource_type, _Table("linked_key", query, rest, ((column.field, column.key),)))
+    return "linked_key"
+
+
 def owners(space: Workspace, rules: Rules, fields: Mapping[str, tuple[str, str]]) -> str:
     """SQL relation: every resource of the source entity type with these columns of ``owner_fields``."""
     entity_type = space.graph.entity_types[rules.resource_type.source_entity_type]
@@ -142,7 +168,8 @@ def next_change_at(space: Workspace, rules: Rules) -> datetime | None:
 
     None: it never does. The instant of the run itself where an expression reads it: no one can tell then.
     """
-    if any(f"{EVALUATED_AT}()" in sql for _, sql in (*rules.owner_fields.values(), *rules.target_fields.values())):
+    expressions = [sql for _, sql in (*rules.owner_fields.values(), *rules.target_fields.values())]
+    if any(f"{EVALUATED_AT}()" in sql.lower() for sql in (*expressions, *(item.key for item in rules.queries))):
         ((now,),) = space.rows(f"SELECT {EVALUATED_AT}()")
         return now if isinstance(now, datetime) else None
     conditions = {column: field for column, field in rules.owner_fields.items() if column.startswith(_OF_TIME)}
@@ -215,6 +242,10 @@ def _owner_fields(
         place = f"navigation_rules[{position}].condition"
         field, sql = _compile(space, resource_type, place, navigation.condition, source)
         fields[f"condition_{position}"] = field, f"coalesce({sql}, false)"
+    for position, query in enumerate(resource_type.query_rules):
+        place = f"query_rules[{position}].source_expression"
+        field, sql = _compile(space, resource_type, place, query.source_expression, source)
+        fields[f"query_key_{position}"] = field, _key(sql)
     return fields
 
 
@@ -247,12 +278,23 @@ def _scalars(graph: EntityGraph, resource_type: ResourceType) -> tuple[ScalarCol
 
 
 def _navigation(graph: EntityGraph, resource_type: ResourceType, rule: NavigationRule) -> NavigationColumn:
-    link = graph.links[resource_type.target_entity_type].get(rule.navigation)
-    if link is None:
-        raise PolicyError(
-            f"{resource_type.identifier}: {resource_type.target_entity_type} has no link '{rule.navigation}'"
-        )
-    linked = graph.entity_types.get(link.entity_type)
-    if linked is None or linked.find(rule.target_property) is None:
+    link = _link(graph, resource_type, rule.navigation)
+    if graph.entity_types[link.entity_type].find(rule.target_property) is None:
         raise PolicyError(f"{resource_type.identifier}: {link.entity_type} has no property '{rule.target_property}'")
     return NavigationColumn(rule, link)
+
+
+def _query(space: Workspace, resource_type: ResourceType, position: int) -> QueryColumn:
+    rule = resource_type.query_rules[position]
+    link = _link(space.graph, resource_type, rule.navigation)
+    linked = Scope(space.graph, link.entity_type)
+    place = f"query_rules[{position}].target_expression"
+    field, sql = _compile(space, resource_type, place, rule.target_expression, linked)
+    return QueryColumn(rule, link, linked, field, _key(sql))
+
+
+def _link(graph: EntityGraph, resource_type: ResourceType, navigation: str) -> Link:
+    link = graph.links[resource_type.target_entity_type].get(navigation)
+    if link is None or link.entity_type not in graph.entity_types:
+        raise PolicyError(f"{resource_type.identifier}: {resource_type.target_entity_type} has no link '{navigation}'")
+    return link
