@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from include.expressions.functions import EVALUATED_AT
 from include.model.resource_type import NavigationRule, ResourceType, ScalarRule, TimeOffset
@@ -109,7 +109,7 @@ def next_change(space: Workspace, resource_type: ResourceType, ruled: str) -> da
         FROM {dated(resource_type, ruled)}
         WHERE condition AND period_start < period_end AND {NOW} < holds_until
     """)
-    return found if isinstance(found, datetime) else None
+    return found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
 
 
 def _reference(rule: ScalarRule) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from include.expressions.compilation import compile_expression
 from include.expressions.errors import ExpressionMistake, first_line, near_miss
@@ -171,7 +171,7 @@ def next_change_at(space: Workspace, rules: Rules) -> datetime | None:
     expressions = [sql for _, sql in (*rules.owner_fields.values(), *rules.target_fields.values())]
     if any(f"{EVALUATED_AT}()" in sql.lower() for sql in (*expressions, *(item.key for item in rules.queries))):
         ((now,),) = space.rows(f"SELECT {EVALUATED_AT}()")
-        return now if isinstance(now, datetime) else None
+        return now.replace(tzinfo=UTC) if isinstance(now, datetime) else None
     conditions = {column: field for column, field in rules.owner_fields.items() if column.startswith(_OF_TIME)}
     return next_change(space, rules.resource_type, owners(space, rules, conditions))
 
