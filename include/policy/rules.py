@@ -79,6 +79,11 @@ class Rules:
     navigations: tuple[NavigationColumn, ...]
     queries: tuple[QueryColumn, ...]
 
+    @property
+    def condition(self) -> str:
+        """SQL: whom the type rule includes, whatever the time."""
+        return self.owner_fields["condition"][1]
+
 
 def resolve(space: Workspace, resource_type: ResourceType) -> Rules:
     """Resolve and compile every rule of a resource type.
@@ -117,7 +122,6 @@ def compute(space: Workspace, rules: Rules) -> None:
         PolicyError: a rule fails on the data; it names the rule.
     """
     graph, resource_type = space.graph, rules.resource_type
-    _, condition = rules.owner_fields["condition"]
     known = f"SELECT owner_id FROM stored_assignment WHERE resource_type = {literal(resource_type.identifier)}"
     columns = [f"source_key_{position}" for position in range(len(resource_type.correlation_rules))]
     columns += [column for position, item in enumerate(rules.scalars) for column in _in_force(rules, position, item)]
@@ -129,7 +133,7 @@ def compute(space: Workspace, rules: Rules) -> None:
     query = f"""SELECT {", ".join(["owner_id", "owner_key", "included", *columns])}
         FROM {dated(resource_type, owners(space, rules, rules.owner_fields))}
         WHERE included OR owner_id IN ({known})"""
-    rest = f"""{rules.source.from_clause(space.relation)} WHERE {condition} OR source.resource_id IN ({known})"""
+    rest = f"""{rules.source.from_clause(space.relation)} WHERE {rules.condition} OR source.resource_id IN ({known})"""
     _create(space, resource_type, _Table("owner", query, rest, tuple(rules.owner_fields.values())))
 
     key = name(graph.entity_types[resource_type.target_entity_type].primary_key.identifier)
