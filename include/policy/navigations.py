@@ -141,7 +141,8 @@ _DECIDE = f"""
         JOIN current_link AS c
             ON c.target_id = p.target_id AND c.navigation = w.navigation AND c.linked_id <> w.linked_id
         LEFT JOIN had AS h ON h.assigned_navigation = w.assigned_navigation
-        WHERE c.navigation IN ($single) AND w.confidence > {KEPT} AND coalesce(h.workflow_state <> {Workflow.DECLINED:d}, true)
+        WHERE c.navigation IN ($single) AND w.confidence > {KEPT}
+            AND coalesce(h.workflow_state <> {Workflow.DECLINED:d}, true)
     ),
     facts AS (
         SELECT coalesce(w.assigned_navigation, h.assigned_navigation) AS assigned_navigation,
