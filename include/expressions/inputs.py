@@ -22,8 +22,7 @@ class Input:
     entity_type: str
     property: str
 
-    @property
-    def text(self) -> str:
+    def __str__(self) -> str:
         """The input as an expression writes it, such as ``manager.organization.name``."""
         return ".".join([*self.path, self.property])
 

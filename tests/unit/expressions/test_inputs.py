@@ -25,13 +25,13 @@ def test_a_property_of_its_own_is_an_input_without_a_path(scope: Scope) -> None:
 
 def test_inputs_come_in_order_of_the_text_and_each_once(scope: Scope) -> None:
     expression = "concat(status, ' ', last_name, lower(status), CASE WHEN mail IS NULL THEN title END)"
-    assert [item.text for item in inputs_of(expression, scope)] == ["status", "last_name", "mail", "title"]
+    assert [str(item) for item in inputs_of(expression, scope)] == ["status", "last_name", "mail", "title"]
 
 
 def test_an_input_beyond_links_names_the_links_and_the_entity_type_they_end_at(scope: Scope) -> None:
     (found,) = inputs_of("manager.organization.name", scope)
     assert (found.path, found.entity_type, found.property) == (("manager", "organization"), "HR_Organization", "name")
-    assert found.text == "manager.organization.name"
+    assert str(found) == "manager.organization.name"
     assert [link.entity_type for link in found.links] == ["HR_Person", "HR_Organization"]
 
 
