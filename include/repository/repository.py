@@ -90,6 +90,10 @@ class Repository:
             as_stored=as_stored,
         )
 
+    def lacking(self, items: Sequence[EntityType | Association]) -> dict[str, list[str] | None]:
+        """What an export as stored reads as empty: the missing properties by item, None for the whole of it."""
+        return export.lacking(self._database, items)
+
     def export_current(self, item: EntityType | Association, folder: Folder, file: str) -> int:
         """Write the current rows of one entity type or association; return how many."""
         return export.export_one(self._database, self._schema, item, folder, file)
