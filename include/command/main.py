@@ -232,6 +232,27 @@ def diff(
 
 @application.command()
 @stop_on_error
+def plan(
+    connector: ConnectorArgument,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FOLDER", help="compare this configuration with the one in use")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="write every change as CSV")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="changes to show of each rule")] = 3,
+) -> None:
+    """Which orders today's data would give, and by which rule; nothing is written or sent.
+
+    With --config: which orders that configuration would create, update or remove against the one in use. Exit code 0
+    where nothing would change, 3 where something would.
+    """
+    from include.command.planning import print_plan
+
+    if code := print_plan(connector, config, output=output, samples=samples):
+        raise typer.Exit(code)
+
+
+@application.command()
+@stop_on_error
 def hold(
     connector: ConnectorArgument,
     run: Annotated[str | None, typer.Option("--run", help="only the snapshot of this run")] = None,

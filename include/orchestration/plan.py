@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RuleGroup:
-    """The differences that one rule makes: lines of the CSV by what becomes of them, and orders that they are in."""
+    """The differences that one rule makes: lines of the CSV by what becomes of them, and how many owners they touch."""
 
     resource_type: str
     rule: str
@@ -49,7 +49,7 @@ class RuleGroup:
     created: int
     updated: int
     removed: int
-    orders: int
+    owners: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,14 @@ class PlannedChange:
     owner_id: int | None
     owner_key: str | None
     target_key: str | None
-    property: str
+    subject: str
     before: str | None
     after: str | None
+
+    @property
+    def owner(self) -> str:
+        """The owner as a person knows it: the key, or the resource id of one who is gone."""
+        return self.owner_key or f"resource {self.owner_id}"
 
 
 @dataclass(frozen=True, slots=True)
