@@ -125,9 +125,10 @@ _SAMPLES = """
     SELECT change, resource_type, rule, order_type, owner_id, owner_key, target_key, property, "from", "to"
     FROM difference
     QUALIFY row_number() OVER (
-        PARTITION BY resource_type, rule, change ORDER BY owner_key, owner_id, target_key, property, "from", "to"
+        PARTITION BY resource_type, rule, definition, change
+        ORDER BY owner_key, owner_id, target_key, property, "from", "to"
     ) <= $limit
-    ORDER BY resource_type, rule, change, owner_key, owner_id, target_key, property, "from", "to"
+    ORDER BY resource_type, rule, definition, change, owner_key, owner_id, target_key, property, "from", "to"
 """
 
 

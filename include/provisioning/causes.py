@@ -26,7 +26,8 @@ class RuleName:
     """One rule, or all of one kind that write the same.
 
     ``subject`` is the property or navigation that it writes, empty where it is about whole orders; ``target`` is
-    what a navigation rule seeks: (property, value) of the linked entity type.
+    what a navigation rule seeks: (property, value) of the linked entity type. ``expressions`` are those over the
+    source entity type.
     """
 
     resource_type: str
@@ -34,6 +35,7 @@ class RuleName:
     rule: str
     definition: str
     status: Status
+    expressions: tuple[str, ...]
     target: tuple[str, str] | None = None
 
 
@@ -45,26 +47,18 @@ def rule_names(item: ResourceType, other: ResourceType | None, *, gone: Status) 
         other: the same in the other configuration; None where there is no other one, or it has no such type.
         gone: what a rule is that the other one lacks: ``new`` or ``removed``, empty where nothing is compared.
     """
+    correlation = tuple(rule.source_expression for rule in item.correlation_rules)
+    pairs = "; ".join(f"{rule.source_expression} = {rule.target_expression}" for rule in item.correlation_rules)
+    type_status = _status([item.type_rule], [other.type_rule] if other else None, gone)
+    correlation_status = _status(item.correlation_rules, other.correlation_rules if other else None, gone)
+    condition = item.type_rule.condition
     return [
-        _whole(item, TYPE_RULE, item.type_rule.condition, gone, (item.type_rule, other.type_rule) if other else None),
-        _whole(
-            item,
-            CORRELATION_RULES,
-            "; ".join(f"{rule.source_expression} = {rule.target_expression}" for rule in item.correlation_rules),
-            gone,
-            (item.correlation_rules, other.correlation_rules) if other else None,
-        ),
+        RuleName(item.identifier, "", TYPE_RULE, condition, type_status, (condition,)),
+        RuleName(item.identifier, "", CORRELATION_RULES, pairs, correlation_status, correlation),
         *_scalars(item, other, gone),
         *_navigations(item, other, gone),
         *_queries(item, other, gone),
     ]
-
-
-def _whole(
-    item: ResourceType, rule: str, definition: str, gone: Status, both: tuple[object, object] | None
-) -> RuleName:
-    status = gone if both is None else "unchanged" if both[0] == both[1] else "changed"
-    return RuleName(item.identifier, "", rule, definition, status)
 
 
 def _scalars(item: ResourceType, other: ResourceType | None, gone: Status) -> Iterator[RuleName]:
@@ -77,6 +71,7 @@ def _scalars(item: ResourceType, other: ResourceType | None, gone: Status) -> It
             ", ".join(f"scalar_rules[{place}]" for place, _ in own),
             "; ".join(f"{subject}: {rule.expression}" for _, rule in own),
             _status([rule for _, rule in own], theirs, gone),
+            tuple(rule.expression for _, rule in own),
         )
 
 
@@ -94,6 +89,7 @@ def _navigations(item: ResourceType, other: ResourceType | None, gone: Status) -
             f"navigation_rules[{place}]",
             f"{rule.navigation}: {rule.target_property} = {rule.target_value} where {rule.condition}",
             "unchanged" if rule in theirs else _status([rule], theirs, gone),
+            (rule.condition,),
             (rule.target_property, rule.target_value),
         )
 
@@ -108,13 +104,15 @@ def _queries(item: ResourceType, other: ResourceType | None, gone: Status) -> It
             ", ".join(f"query_rules[{place}]" for place, _ in own),
             "; ".join(f"{subject}: {rule.source_expression} = {rule.target_expression}" for _, rule in own),
             _status([rule for _, rule in own], theirs, gone),
+            tuple(rule.source_expression for _, rule in own),
         )
 
 
-def _status(own: Sequence[Model], theirs: Sequence[Model], gone: Status) -> Status:
-    if not theirs:
-        return gone
-    return "unchanged" if list(own) == list(theirs) else "changed"
+def _status(own: Sequence[Model], theirs: Sequence[Model] | None, gone: Status) -> Status:
+    """What became of rules of one kind; ``theirs`` is None where nothing is compared."""
+    if theirs is not None and list(own) == list(theirs):
+        return "unchanged"
+    return "changed" if own and theirs else gone
 
 
 def changed_fields(item: ResourceType, other: ResourceType) -> list[str]:

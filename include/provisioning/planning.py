@@ -409,5 +409,5 @@ _DIFFERENCE = """
     FROM attributed AS a LEFT JOIN named AS n ON n.resource_type = a.resource_type
         AND n.sought_subject = a.sought_subject AND n.sought_rule IS NOT DISTINCT FROM a.sought_rule
         AND n.sought_link IS NOT DISTINCT FROM a.sought_link AND n.sought_side = a.sought_side
-    ORDER BY a.resource_type, a.line
+    ORDER BY a.resource_type, a.owner_key, a.owner_id, a.target_key, a.line
 """
