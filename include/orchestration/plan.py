@@ -94,7 +94,7 @@ class Plan:
         return [RuleGroup(*row) for row in self._rows(_GROUPS)]
 
     def samples(self, limit: int) -> list[PlannedChange]:
-        """The first lines of each rule and change, ``limit`` of each."""
+        """The first lines of each rule, change and type of order, ``limit`` of each."""
         return [PlannedChange(*row) for row in self._rows(_SAMPLES.replace("$limit", str(limit)))]
 
     def write_csv(self, target: Path) -> int:
@@ -125,10 +125,10 @@ _SAMPLES = """
     SELECT change, resource_type, rule, order_type, owner_id, owner_key, target_key, property, "from", "to"
     FROM difference
     QUALIFY row_number() OVER (
-        PARTITION BY resource_type, rule, definition, change
+        PARTITION BY resource_type, rule, definition, change, order_type
         ORDER BY owner_key, owner_id, target_key, property, "from", "to"
     ) <= $limit
-    ORDER BY resource_type, rule, definition, change, owner_key, owner_id, target_key, property, "from", "to"
+    ORDER BY resource_type, rule, definition, change, order_type, owner_key, owner_id, target_key, property, "from", "to"
 """
 
 

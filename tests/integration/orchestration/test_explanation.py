@@ -1,4 +1,4 @@
-"""Why a resource has, or should have, a value: every answer names the run, the line, the rule, the order, the person."""
+"""Why a resource has, or should have, a value: the answer names run, line, rule, order and person."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from include.orchestration.run import StepFailed
 from tests.integration.orchestration.club import Club, club_on, trace
 from tests.integration.orchestration.conftest import person
 
-APPROVAL = Decision(APPLY_ALL, "Ada Lovelace", "they have left")
+APPROVAL = Decision(APPLY_ALL, "Ada Lovelace", "2026-05-01T12:00:00+00:00", "they have left")
 
 
 @dataclass
@@ -170,7 +170,10 @@ def test_every_answer_is_also_json(story: Story) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (("Staff_Persons", "P007", None), "no connector declares entity type 'Staff_Persons'; did you mean"),
+        (
+            ("Staff_Persons", "P007", None),
+            "no connector declares entity type 'Staff_Persons' .did you mean 'Staff_Person'",
+        ),
         (("Staff_Person", "P007", "nam"), "Staff_Person has no property or navigation 'nam'"),
         (("Staff_Person", "P999", None), "Staff_Person 'P999' was never stored by"),
     ],

@@ -68,7 +68,7 @@ def test_without_another_configuration_a_plan_is_what_the_next_run_creates(chang
     changing_club.pipeline.synchronize()
     before = trace()
     with plan("Club") as found:
-        samples = found.samples(5)
+        samples = found.samples(9)
         counted = found.difference.orders
         planned = found.planned.decided.counters["Club_Member_Staff"]
     assert trace() == before
