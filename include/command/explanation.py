@@ -35,25 +35,29 @@ def print_explanation(entity_type: str, key: str, subject: str | None, at: datet
 
 
 def explanation_lines(found: Explanation) -> Iterator[Line]:
-    """The whole answer."""
+    """The answer; former states of a value, and the orders of the resource as a whole, only where they were asked for."""
+    detailed = found.subject is not None
     yield 0, f"{found.entity_type} {found.key}, as of {_time(found.at)}: {found.state}, since {_time(found.since)}"
     if found.gone_by is not None:
         yield 1, f"went at {_time(found.gone_at)}, {_origin(found.gone_by)}"
     for note in found.notes:
         yield 1, f"note: {note}"
     for value in found.values:
-        yield from _value_lines(value)
+        yield from _value_lines(value, detailed=detailed)
+    expected = {(item.subject, item.linked_key): item for item in found.expected_links}
     for link in found.links:
         yield from _link_lines(link)
-    for expected in found.expected_links:
-        yield 0, f"link {expected.subject} to {expected.linked_key or f'resource {expected.linked_id}'}"
-        yield from _expectation_lines(expected)
+        if link.until is None and (item := expected.pop((link.navigation, link.key), None)):
+            yield from _expectation_lines(item, detailed=detailed)
+    for item in expected.values():
+        yield 0, f"link {item.subject} to {item.linked_key or f'resource {item.linked_id}'}: not there"
+        yield from _expectation_lines(item, detailed=detailed)
     for title, assignments in (("owned", found.owned_by), ("owns", found.owns)):
         for assignment in assignments:
-            yield from _assignment_lines(title, assignment)
+            yield from _assignment_lines(title, assignment, detailed=not detailed)
 
 
-def _value_lines(value: StoredValue) -> Iterator[Line]:
+def _value_lines(value: StoredValue, *, detailed: bool) -> Iterator[Line]:
     yield 0, f"{value.property} = {_shown(value.value)}"
     before = "" if value.previous is None else f"; before it was {_shown(value.previous)}"
     yield 1, f"since {_time(value.since)}, {_origin(value.origin)}{before}"
@@ -61,7 +65,7 @@ def _value_lines(value: StoredValue) -> Iterator[Line]:
         yield 1, f"computed: {value.expression}"
         yield from _input_lines(value.inputs, 2)
     for expected in value.expectations:
-        yield from _expectation_lines(expected)
+        yield from _expectation_lines(expected, detailed=detailed)
 
 
 def _link_lines(link: StoredLink) -> Iterator[Line]:
@@ -71,7 +75,7 @@ def _link_lines(link: StoredLink) -> Iterator[Line]:
         yield 1, f"until {_time(link.until)}, {_origin(link.ended_by)}"
 
 
-def _expectation_lines(expected: Expectation) -> Iterator[Line]:
+def _expectation_lines(expected: Expectation, *, detailed: bool) -> Iterator[Line]:
     states = f"{expected.provisioning_state}, {expected.workflow_state}"
     verdict = "as found" if expected.agrees else f"found is {_shown(expected.current_value)}"
     yield 1, f"policy ({expected.resource_type}): {_shown(expected.policy_value)}, {verdict}; {states}"
@@ -83,10 +87,10 @@ def _expectation_lines(expected: Expectation) -> Iterator[Line]:
         yield 2, f"what is there was written by order {expected.written_by}"
     elif expected.current_value is not None:
         yield 2, "what is there was written by no order"
-    yield from _record_lines(expected.orders, expected.states, expected.decisions)
+    yield from _record_lines(expected.orders, expected.states if detailed else (), expected.decisions)
 
 
-def _assignment_lines(title: str, item: Assignment) -> Iterator[Line]:
+def _assignment_lines(title: str, item: Assignment, *, detailed: bool) -> Iterator[Line]:
     owner = f"{item.owner_entity_type} {item.owner_key or f'resource {item.owner_id}'}"
     target = f"{item.target_entity_type} {item.target_key or '(not created yet)'}"
     about = f"owned by {owner}" if title == "owned" else f"owns {target}"
@@ -97,7 +101,8 @@ def _assignment_lines(title: str, item: Assignment) -> Iterator[Line]:
     if item.confidence is not None:
         named = "; ".join(item.correlation) or "no rule of the configuration in use has this confidence"
         yield 1, f"correlated with confidence {item.confidence}: {named}"
-    yield from _record_lines(item.orders, item.states, item.decisions, depth=1)
+    orders, states = (item.orders, item.states) if detailed else ((), ())
+    yield from _record_lines(orders, states, item.decisions, depth=1)
 
 
 def _rule_lines(rule: Rule, depth: int = 2) -> Iterator[Line]:
@@ -138,7 +143,7 @@ def _record_lines(
             f"order {order.order_id} of run {order.run_id}: {order.change_type}{asked}, {order.state}; {times}{failed}",
         )
     for decision in decisions:
-        yield depth, f"decided: {decision.action} {decision.subject} by {decision.actor} at {_time(decision.at)}"
+        yield depth, f"{_time(decision.at)}: {decision.action} of {decision.subject} by {decision.actor}"
     for state in states:
         by = f" by {state.by}" if state.by else ""
         yield depth, f"{_time(state.at)}: {state.provisioning_state}, {state.workflow_state} (run {state.run_id}{by})"

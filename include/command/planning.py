@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from include.command.console import console
+from include.command.console import console, fail
 from include.command.tables import print_limits_of, print_table
 from include.orchestration.plan import Plan, plan
 
@@ -15,6 +15,8 @@ CHANGE_TYPES = ("Added", "Modified", "Deleted")
 
 def print_plan(connector: str, other: Path | None, *, output: Path | None, samples: int) -> int:
     """Plan and print; the exit code: 0 where nothing would change, ``DIFFERENCES`` where something would."""
+    if output and not output.absolute().parent.is_dir():
+        fail(f"{output}: the folder {output.absolute().parent} does not exist")
     with console.status("evaluating ..."), plan(connector, other) as found:
         written = found.write_csv(output) if output else 0
         groups, shown = found.groups(), found.samples(samples) if samples else []

@@ -66,6 +66,8 @@ class Explanation:
 
     entity_type: str
     key: str
+    subject: str | None
+    """The property or navigation that was asked for; None for all of them."""
     at: datetime
     state: str
     since: datetime
@@ -137,6 +139,7 @@ class _Teller:
         return Explanation(
             entity_type=self.entity.identifier,
             key=self.key,
+            subject=subject,
             at=self.at,
             state="gone" if is_gone else "there",
             since=self._came(),

@@ -18,6 +18,7 @@ from typing import Any
 from include.model.configuration import Configuration, Connector
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.provision import last_reads
+from include.orchestration.run import StepFailed
 from include.orchestration.scratch import Reader, export_once, joint_configuration, remapped
 from include.policy.evaluate import Evaluation, evaluate
 from include.provisioning.planning import Decided, Difference, Side, decide_side, write_difference
@@ -56,12 +57,12 @@ class RuleGroup:
 class PlannedChange:
     """One line that differs, as the CSV has it (``planning.write_difference``)."""
 
-    change: str
     resource_type: str
     rule: str
+    change: str
     order_type: str
-    owner_id: int | None
     owner_key: str | None
+    owner_id: int | None
     target_key: str | None
     subject: str
     before: str | None
@@ -122,13 +123,13 @@ _GROUPS = """
     FROM difference GROUP BY ALL ORDER BY ALL
 """
 _SAMPLES = """
-    SELECT change, resource_type, rule, order_type, owner_id, owner_key, target_key, property, "from", "to"
+    SELECT resource_type, rule, change, order_type, owner_key, owner_id, target_key, property, "from", "to"
     FROM difference
     QUALIFY row_number() OVER (
         PARTITION BY resource_type, rule, definition, change, order_type
         ORDER BY owner_key, owner_id, target_key, property, "from", "to"
     ) <= $limit
-    ORDER BY resource_type, rule, definition, change, order_type, owner_key, owner_id, target_key, property, "from", "to"
+    ORDER BY ALL
 """
 
 
@@ -143,9 +144,11 @@ def plan(connector_identifier: str, other: Path | None = None) -> Iterator[Plan]
 
     Raises:
         UnknownConnector: the planned configuration has no such connector, or its file has mistakes.
-        StepFailed: the planned configuration could not be taken into use with what is stored.
+        StepFailed: there is no such folder, or the planned configuration could not be taken into use with what is stored.
         PolicyError: a rule fails on the data; it names the rule.
     """
+    if other is not None and not other.is_dir():
+        raise StepFailed(f"{other}: no such configuration folder")
     present = load_project()
     planned = load_project(other.absolute()) if other else present
     now, started = datetime.now(UTC), time.monotonic()

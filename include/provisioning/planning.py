@@ -150,7 +150,8 @@ def write_difference(present: Side | None, planned: Side, output: Folder) -> Dif
     against the present side), ``resource_type``, ``rule``, ``definition`` and ``status`` of the cause, ``order_type``
     (of the planned order, or of the present one that is removed), ``owner_id``, ``owner_key``, ``target_key``,
     ``property`` (or navigation; empty for the resource itself), ``from`` (what the target would hold under the
-    present configuration: what its order writes, or what is there) and ``to`` (the same under the planned one).
+    present configuration: what its order writes, or what is there; nothing of one that it deletes) and ``to`` (the
+    same under the planned one).
 
     Args:
         present: the side in use; None compares with no order at all.
@@ -376,7 +377,7 @@ _DIFFERENCE = """
             CASE WHEN by_value THEN subject ELSE '' END AS sought_subject,
             CASE WHEN NOT by_value THEN cause END AS sought_rule,
             CASE WHEN by_value AND kind = 'link' THEN linked_id END AS sought_link,
-            CASE WHEN is_ordered THEN 'planned' ELSE 'present' END AS sought_side
+            CASE WHEN by_value AND NOT is_ordered THEN 'present' ELSE 'planned' END AS sought_side
         FROM known
     ),
     named AS (
@@ -396,12 +397,12 @@ _DIFFERENCE = """
         coalesce(n.named.status, CASE WHEN a.by_value THEN '' ELSE a.cause_status END) AS status,
         coalesce(CASE WHEN a.is_ordered THEN a.planned_type END, a.present_type, a.planned_type) AS order_type,
         a.owner_id, a.owner_key, a.target_key, a.subject AS property,
-        CASE a.kind
+        CASE CASE WHEN a.kind = 'Deleted' OR a.present_type IS DISTINCT FROM 'Deleted' THEN a.kind END
             WHEN 'value' THEN CASE WHEN a.was_ordered THEN a.old_value ELSE a.current_value END
             WHEN 'link' THEN CASE WHEN a.old_value = 'linked' OR a.new_value = 'unlinked' THEN a.linked_key END
             WHEN 'Deleted' THEN CASE WHEN NOT a.was_ordered THEN a.target_key END
         END AS "from",
-        CASE a.kind
+        CASE CASE WHEN a.kind = 'Deleted' OR a.planned_type IS DISTINCT FROM 'Deleted' THEN a.kind END
             WHEN 'value' THEN CASE WHEN a.is_ordered THEN a.new_value ELSE a.current_value END
             WHEN 'link' THEN CASE WHEN a.new_value = 'linked' OR a.old_value = 'unlinked' THEN a.linked_key END
             WHEN 'Deleted' THEN CASE WHEN NOT a.is_ordered THEN a.target_key END

@@ -162,6 +162,26 @@ def test_an_ended_link_tells_what_ended_it(story: Story) -> None:
     assert {(link.key, link.ended_by and link.ended_by.run_id) for link in ended} == {("p57", story.proved)}
 
 
+def test_what_a_person_decided_about_an_assignment_or_a_value_of_it_is_told(story: Story) -> None:
+    owned = explain("Club_Member", "p3").owned_by[0].assignment
+    story.club.pipeline.repository.record("Grace Hopper", "keep value", f"{owned}|title", {"reason": "her title"})
+    (expected,) = value(explain("Club_Member", "p3", "title")).expectations
+    assert [(item.actor, item.action, item.detail) for item in expected.decisions] == [
+        ("Grace Hopper", "keep value", {"reason": "her title"})
+    ]
+    assert value(explain("Club_Member", "p3", "login")).expectations[0].decisions == ()
+
+
+def test_the_answer_reads_from_top_to_bottom(story: Story) -> None:
+    told = text(explain("Club_Member", "p0", "groups"))
+    places = [told.index(part) for part in ("link groups to", "policy", "navigation_rules[0]", "order", "owned by")]
+    assert places == sorted(places)
+    assert told.count("link groups to") == 1
+    assert "Transmitted (2)" in told
+    assert "Transmitted (2), Calculated (18) (run" in text(explain("Staff_Person", "P000"))
+    assert story.club.configuration.is_dir()
+
+
 def test_every_answer_is_also_json(story: Story) -> None:
     told = json.loads(to_json(explain("Club_Member", "p7")))
     assert told["values"][3]["expectations"][0]["rules"][0]["inputs"][0]["origin"]["run_id"] == story.left

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from include.command.main import application
 from include.orchestration.plan import plan
 from include.orchestration.run import StepFailed
 from tests.integration.orchestration.club import CLUB, Club, club_on, start_club, trace
@@ -221,3 +223,15 @@ def test_a_plan_before_anything_was_ever_stored_warns_and_creates_nothing(
         assert found.difference.is_empty
         assert [line.split(":")[:2] for line in found.warnings] == [["Club_Member", " never synchronized"]]
     assert not (tmp_path / "nothing.db").exists()
+
+
+def test_the_exit_code_tells_whether_anything_would_change(club: Club, tmp_path: Path) -> None:
+    other = club.other(("property: title, expression: name", "property: title, expression: upper(name)"))
+    command = CliRunner()
+    assert command.invoke(application, ["plan", "Club"]).exit_code == 0
+    assert command.invoke(application, ["plan", "Staff"]).exit_code == 0
+    output = tmp_path / "plan.csv"
+    assert command.invoke(application, ["plan", "Club", "--config", str(other), "--output", str(output)]).exit_code == 3
+    assert len(output.read_text().splitlines()) == 61
+    for wrong in (["Clubs"], ["Club", "--config", "nowhere"], ["Club", "--output", "nowhere/plan.csv"]):
+        assert command.invoke(application, ["plan", *wrong]).exit_code == 1
