@@ -35,7 +35,7 @@ def print_explanation(entity_type: str, key: str, subject: str | None, at: datet
 
 
 def explanation_lines(found: Explanation) -> Iterator[Line]:
-    """The answer; former states of a value, and the orders of the resource as a whole, only where they were asked for."""
+    """The answer. Asked for one property it tells its former states, else the orders of the resource as a whole."""
     detailed = found.subject is not None
     yield 0, f"{found.entity_type} {found.key}, as of {_time(found.at)}: {found.state}, since {_time(found.since)}"
     if found.gone_by is not None:

@@ -144,7 +144,7 @@ def plan(connector_identifier: str, other: Path | None = None) -> Iterator[Plan]
 
     Raises:
         UnknownConnector: the planned configuration has no such connector, or its file has mistakes.
-        StepFailed: there is no such folder, or the planned configuration could not be taken into use with what is stored.
+        StepFailed: there is no such folder, or what is stored does not fit the planned configuration.
         PolicyError: a rule fails on the data; it names the rule.
     """
     if other is not None and not other.is_dir():
