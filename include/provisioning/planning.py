@@ -353,7 +353,10 @@ _DIFFERENCE = """
             key AS line, coalesce(new.assignment, old.assignment) AS assignment, coalesce(new.kind, old.kind) AS kind,
             coalesce(new.subject, old.subject) AS subject, coalesce(new.linked_id, old.linked_id) AS linked_id,
             command <> 'insert' AS was_ordered, command <> 'delete' AS is_ordered,
-            old.value AS old_value, new.value AS new_value
+            old.value AS old_value, new.value AS new_value,
+            -- As keys of their own, so that the joins are joins of equals.
+            CASE WHEN coalesce(new.kind, old.kind) = 'value' THEN key END AS scalar_key,
+            CASE WHEN coalesce(new.kind, old.kind) = 'link' THEN key END AS link_key
         FROM line_change
     ),
     known AS (
@@ -367,10 +370,10 @@ _DIFFERENCE = """
         FROM line AS l JOIN touched AS t ON t.assignment = l.assignment
         LEFT JOIN known_key AS owner ON owner.resource_id = t.owner_id
         LEFT JOIN known_key AS linked ON linked.resource_id = l.linked_id
-        LEFT JOIN present_scalar AS ps ON l.kind = 'value' AND ps.assigned_scalar = l.line
-        LEFT JOIN planned_scalar AS ns ON l.kind = 'value' AND ns.assigned_scalar = l.line
-        LEFT JOIN present_navigation AS pn ON l.kind = 'link' AND pn.assigned_navigation = l.line
-        LEFT JOIN planned_navigation AS nn ON l.kind = 'link' AND nn.assigned_navigation = l.line
+        LEFT JOIN present_scalar AS ps ON ps.assigned_scalar = l.scalar_key
+        LEFT JOIN planned_scalar AS ns ON ns.assigned_scalar = l.scalar_key
+        LEFT JOIN present_navigation AS pn ON pn.assigned_navigation = l.link_key
+        LEFT JOIN planned_navigation AS nn ON nn.assigned_navigation = l.link_key
     ),
     attributed AS (
         SELECT *, NOT whole AND (same_target OR cause_status = '') AND policy_differs AS by_value,
