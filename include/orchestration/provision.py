@@ -72,7 +72,8 @@ def read_entity_types(configuration: Configuration, connector: Connector) -> lis
     return list(found.values())
 
 
-def _read_associations(configuration: Configuration, entity_types: Sequence[EntityType]) -> list[Association]:
+def read_associations(configuration: Configuration, entity_types: Sequence[EntityType]) -> list[Association]:
+    """Every association among these entity types."""
     known = {item.identifier for item in entity_types}
     return [item for item in configuration.associations() if {item.end1.entity_type, item.end2.entity_type} <= known]
 
@@ -83,12 +84,12 @@ def _write_base(run: Run, repository: Repository, configuration: Configuration, 
         run.folder.child("base"),
         scope(connector.identifier),
         [*entity_types, *PROVISIONING_ENTITY_TYPES],
-        _read_associations(configuration, entity_types),
+        read_associations(configuration, entity_types),
         resource_ids=True,
     )
 
 
-def _target_read_at(repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, datetime]:
+def last_reads(repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, datetime]:
     """When the export behind the last load of each target entity type began."""
     found: dict[str, datetime] = {}
     for item in connector.resource_types:
@@ -132,7 +133,7 @@ def open_run(connector_identifier: str, run_id: str) -> Run:
     """
     configuration = load_project()
     connector = find_connector(configuration, connector_identifier)
-    read = _target_read_at(open_repository(configuration), configuration, connector)
+    read = last_reads(open_repository(configuration), configuration, connector)
     never_read = sorted({item.target_entity_type for item in connector.resource_types} - set(read))
     if never_read:
         raise SkipRun(f"{', '.join(never_read)}: never synchronized, so nothing is known of what is there")
@@ -149,7 +150,7 @@ def evaluate(run: Run) -> dict[str, Any]:
         connector.resource_types,
         run.folder,
         evaluated_at=_opened_at(run, repository),
-        target_read_at=_target_read_at(repository, configuration, connector),
+        target_read_at=last_reads(repository, configuration, connector),
     )
     _load(run, repository, "evaluate", entity_types=ASSIGNMENTS, changes=run.folder.child("changes"))
     counters: dict[str, Any] = run.folder.read_json("changes/evaluation.json")
