@@ -20,7 +20,7 @@ from include.model.resource_type import ResourceType
 from include.policy import assignments, findings, navigations, scalars
 from include.policy.dependency import by_dependency
 from include.policy.rules import Rules, compute, resolve
-from include.policy.workspace import Workspace, whole_file, workspace
+from include.policy.workspace import COMPLETE, Extent, Workspace, whole_file, workspace
 from include.repository.system import ASSIGNED_RESOURCE_NAVIGATION, ASSIGNED_RESOURCE_SCALAR, ASSIGNED_RESOURCE_TYPE
 from include.storage.engine import literal, name
 from include.storage.folder import Folder
@@ -47,6 +47,7 @@ def evaluate(
     evaluated_at: datetime,
     target_read_at: Mapping[str, datetime],
     retry_errored: bool = False,
+    extent: Extent = COMPLETE,
 ) -> Evaluation:
     """Evaluate resource types over the files in ``base/`` of a run.
 
@@ -60,13 +61,14 @@ def evaluate(
         target_read_at: by target entity type, when the export of its last load started; what was
             carried out since then cannot be seen yet. Absent: never read.
         retry_errored: ask again for what failed.
+        extent: all owners, or those whom changes concern.
 
     Raises:
         PolicyError: a file is missing, or a rule cannot be used or fails on the data.
     """
     ordered = by_dependency(resource_types)
     graph = EntityGraph.of(configuration)
-    with workspace(run, graph, evaluated_at) as space:
+    with workspace(run, graph, evaluated_at, extent) as space:
         _prepare(space)
         figures: dict[str, dict[str, int]] = {}
         resolved = [resolve(space, item) for item in ordered]
@@ -76,13 +78,14 @@ def evaluate(
             sharing = _sharing(configuration, rules.resource_type)
             _evaluate_one(space, rules, read_at, sharing=sharing, done=done, retry=retry_errored)
             done.append(rules.resource_type.identifier)
-            figures[done[-1]] = findings.counters(space, rules)
+            figures[done[-1]] = {"evaluated": space.count("owner"), **findings.counters(space, rules)}
         for rules in resolved:
             sharing = [*_sharing(configuration, rules.resource_type), rules.resource_type.identifier]
             figures[rules.resource_type.identifier]["orphans"] = findings.list_orphans(space, rules, sharing, done)
+        findings.keep_others(space)
         changes = _write(space, run, done)
     evaluation = Evaluation(figures, changes)
-    _write_summary(run, evaluation, evaluated_at, target_read_at, ordered)
+    _write_summary(run, evaluation, evaluated_at, target_read_at, ordered, extent)
     return evaluation
 
 
@@ -161,6 +164,7 @@ def _write_summary(
     evaluated_at: datetime,
     target_read_at: Mapping[str, datetime],
     resource_types: Sequence[ResourceType],
+    extent: Extent,
 ) -> None:
     """Write ``changes/evaluation.json``; it comes last, and tells that the other files are whole."""
     reads = {item.identifier: target_read_at.get(item.target_entity_type) for item in resource_types}
@@ -168,6 +172,9 @@ def _write_summary(
         "evaluation.json",
         {
             "evaluated_at": evaluated_at.isoformat(),
+            "mode": extent.mode,
+            "reason": extent.reason,
+            "owners_evaluated": sum(figures["evaluated"] for figures in evaluation.counters.values()),
             "resource_types": {
                 identifier: {**figures, "target_read_at": read.isoformat() if (read := reads[identifier]) else None}
                 for identifier, figures in evaluation.counters.items()

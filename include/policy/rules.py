@@ -9,6 +9,7 @@ target property's type (``true``, ``2024-01-31 08:00:00`` in UTC).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from include.expressions.compilation import compile_expression
 from include.expressions.errors import ExpressionMistake, first_line, near_miss
@@ -20,6 +21,9 @@ from include.policy.errors import PolicyError
 from include.policy.workspace import Workspace
 from include.snapshot.values import canonical
 from include.storage.engine import literal, name
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def compute(space: Workspace, rules: Rules) -> None:
     graph, resource_type = space.graph, rules.resource_type
     key = name(graph.entity_types[resource_type.source_entity_type].primary_key.identifier)
     head = f"source.resource_id AS owner_id, CAST(source.{key} AS VARCHAR) AS owner_key, {rules.condition} AS included"
-    rest = f"""{rules.source.from_clause(space.relation)}
+    rest = f"""{rules.source.from_clause(space.relation, space.owners(resource_type))}
         WHERE {rules.condition} OR source.resource_id IN (
             SELECT owner_id FROM stored_assignment WHERE resource_type = {literal(resource_type.identifier)})"""
     checked = (("type_rule.condition", rules.condition), *rules.owner_fields.values())
@@ -106,7 +110,7 @@ def compute(space: Workspace, rules: Rules) -> None:
     for position, scalar in enumerate(rules.scalars):
         column = f"source.{name(scalar.target.identifier)}"
         fields[f"current_{position}"] = (f"scalar_rules[{position}].property", f"CAST({column} AS VARCHAR)")
-    rest = rules.target.from_clause(space.relation)
+    rest = rules.target.from_clause(space.relation, space.targets(resource_type))
     _create(space, resource_type, _Table("target", head, fields, rest, tuple(fields.values())))
 
 
@@ -164,6 +168,18 @@ def _compile(space: Workspace, resource_type: ResourceType, field: str, text: st
         return field, compile_expression(space.connection, text, scope)
     except ExpressionMistake as mistake:
         raise PolicyError(f"{resource_type.identifier}: {field}: {mistake}") from mistake
+
+
+def expression(connection: duckdb.DuckDBPyConnection, text: str, scope: Scope) -> str:
+    """The SQL of an expression of a rule that was resolved before.
+
+    Raises:
+        PolicyError: it cannot be used.
+    """
+    try:
+        return compile_expression(connection, text, scope)
+    except ExpressionMistake as mistake:
+        raise PolicyError(f"{scope.entity_type}: {text}: {mistake}") from mistake
 
 
 def _key(sql: str) -> str:

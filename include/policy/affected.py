@@ -1,0 +1,247 @@
+"""Whom changes concern: the owners and targets whose assignments may be decided otherwise than the last time.
+
+First those that a change touches (``include.policy.touched``), then, until nobody is left, those whom an
+evaluation would look at together with them: who holds a target, who is free and shares a correlation key, old
+or new, who depends on whom. Everybody else would be decided as before, because evaluating again what an
+evaluation has decided changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from include.expressions.functions import EVALUATED_AT, timestamp
+from include.model.configuration import Configuration
+from include.model.resource_type import ResourceType
+from include.policy.past import Past
+from include.policy.rules import resolve
+from include.policy.states import ProvisioningState as Provisioning
+from include.policy.states import WorkflowState as Workflow
+from include.policy.touched import ASSIGNED, OWNER_QUERIES, TARGET_QUERIES, Clock, Touching
+from include.storage.engine import literal, name
+
+_TABLES = (
+    "CREATE TEMP TABLE affected_owner (resource_type VARCHAR, owner_id BIGINT)",
+    "CREATE TEMP TABLE affected_target (entity_type VARCHAR, target_id BIGINT)",
+    "CREATE TEMP TABLE sought (resource_type VARCHAR, rule INTEGER, value VARCHAR)",
+)
+_HOLDING = f"""
+    CREATE TEMP TABLE holding AS
+    SELECT resource_type, owner_id, target_id, target_key,
+        provisioning_state = {Provisioning.AWAITING_APPROVAL:d} AND coalesce(confidence < 100, false)
+            AND workflow_state NOT IN ({Workflow.CANCELLATION:d}, {Workflow.DECLINED:d}) AS proposed
+    FROM $assigned WHERE resource_type IN ($resource_types)
+"""
+
+
+def find_affected(
+    past: Past, configuration: Configuration, resource_types: Sequence[ResourceType], clock: Clock
+) -> None:
+    """Create ``affected_owner`` (resource_type, owner_id) and ``affected_target`` (entity_type, target_id).
+
+    Leaves ``holding`` too: who holds what of these resource types and of those that share their targets.
+
+    Raises:
+        PolicyError: a rule cannot be used.
+    """
+    every = [item for connector in configuration.connectors for item in connector.resource_types]
+    types = [
+        Touching(past, resolve(past.workspace, item), [
+            other.identifier for other in every
+            if other.target_entity_type == item.target_entity_type and other.identifier != item.identifier
+        ], clock)
+        for item in resource_types
+    ]  # fmt: skip
+    known = {item.identifier for item in resource_types} | {other for item in types for other in item.sharing}
+    for table in _TABLES:
+        past.connection.execute(table)
+    past.connection.execute(
+        _HOLDING.replace("$assigned", past.now(ASSIGNED)).replace(
+            "$resource_types", ", ".join(literal(item) for item in sorted(known))
+        )
+    )
+    for item in types:
+        for owners in OWNER_QUERIES:
+            for query in owners(item):
+                _add_owners(past, item.resource_type, query)
+        for targets in TARGET_QUERIES:
+            for query in targets(item):
+                _add_targets(past, item.resource_type.target_entity_type, query)
+    while sum(_grow(item, types) for item in types):
+        pass
+
+
+def _add_owners(past: Past, resource_type: ResourceType, query: str) -> int:
+    """Add the owners of a query that are not there yet; how many."""
+    identifier = literal(resource_type.identifier)
+    return past.insert(f"""
+        INSERT INTO affected_owner
+        SELECT DISTINCT {identifier}, id FROM ({query}) AS found (id)
+        WHERE id IS NOT NULL AND id NOT IN (SELECT owner_id FROM affected_owner WHERE resource_type = {identifier})
+    """)
+
+
+def _add_targets(past: Past, entity_type: str, query: str) -> int:
+    """Add the targets of a query that are not there yet; how many."""
+    identifier = literal(entity_type)
+    return past.insert(f"""
+        INSERT INTO affected_target
+        SELECT DISTINCT {identifier}, id FROM ({query}) AS found (id)
+        WHERE id IS NOT NULL AND id NOT IN (SELECT target_id FROM affected_target WHERE entity_type = {identifier})
+    """)
+
+
+def _grow(touching: Touching, types: Sequence[Touching]) -> int:
+    """Add those next to the affected ones of one resource type; how many."""
+    past, resource_type = touching.past, touching.resource_type
+    grown = _add_targets(past, resource_type.target_entity_type, _held_targets(touching))
+    grown += _add_owners(past, resource_type, _holders(touching))
+    for other in types:
+        pair = resource_type, other.resource_type
+        if resource_type.depends_on == other.resource_type.identifier:
+            for one, two in (pair, pair[::-1]):
+                grown += _add_owners(past, one, _owners(two))
+    return grown + _add_sharers(touching)
+
+
+def _owners(resource_type: ResourceType) -> str:
+    return f"SELECT owner_id FROM affected_owner WHERE resource_type = {literal(resource_type.identifier)}"
+
+
+def _targets(resource_type: ResourceType) -> str:
+    return f"SELECT target_id FROM affected_target WHERE entity_type = {literal(resource_type.target_entity_type)}"
+
+
+def _keys(touching: Touching) -> str:
+    """Relation of all targets: ``resource_id`` and the key as text."""
+    entity_type = touching.resource_type.target_entity_type
+    key = name(touching.past.graph.entity_types[entity_type].primary_key.identifier)
+    return f"(SELECT resource_id, CAST({key} AS VARCHAR) AS key FROM {touching.past.now(entity_type)})"
+
+
+def _held(touching: Touching) -> str:
+    return f"(FROM holding WHERE resource_type = {literal(touching.resource_type.identifier)})"
+
+
+def _held_targets(touching: Touching) -> str:
+    """Query: the targets of affected owners; one that is not there under its id is looked for under its key."""
+    mine = f"(FROM {_held(touching)} WHERE owner_id IN ({_owners(touching.resource_type)}))"
+    there = f"SELECT resource_id FROM {touching.past.now(touching.resource_type.target_entity_type)}"
+    return f"""
+        SELECT target_id FROM {mine}
+        UNION
+        SELECT resource_id FROM {_keys(touching)} WHERE key IN (
+            SELECT target_key FROM {mine}
+            WHERE target_key IS NOT NULL AND (target_id IS NULL OR target_id NOT IN ({there}))
+        )
+    """
+
+
+def _holders(touching: Touching) -> str:
+    """Query: the owners of affected targets, by id or by key."""
+    targets = _targets(touching.resource_type)
+    return f"""
+        SELECT owner_id FROM {_held(touching)} WHERE target_id IN ({targets})
+        UNION
+        SELECT owner_id FROM {_held(touching)}
+        WHERE target_key IN (SELECT key FROM {_keys(touching)} WHERE resource_id IN ({targets}))
+    """
+
+
+def _settled(touching: Touching) -> str:
+    """Relation ``owner_id``, ``target_id``: who has a target that is there, and was not only proposed."""
+    target = touching.past.now(touching.resource_type.target_entity_type)
+    return f"(FROM {_held(touching)} WHERE NOT proposed AND target_id IN (SELECT resource_id FROM {target}))"
+
+
+def _included(touching: Touching, owners: str, *, before: bool) -> str:
+    """Query: those owners whom the type rule includes, now or at the last evaluation."""
+    past, source = touching.past, touching.rules.source
+    relation = past.before if before else past.now
+    limited = f"(FROM {relation(source.entity_type)} WHERE resource_id IN ({owners}))"
+    condition = touching.rules.condition
+    if before:
+        condition = condition.replace(f"{EVALUATED_AT}()", timestamp(touching.clock.before))
+    return f"SELECT source.resource_id FROM {source.from_clause(relation, limited)} WHERE {condition}"
+
+
+def _add_sharers(touching: Touching) -> int:
+    """Add the free owners and targets that share a correlation key with affected ones that are, or were, free.
+
+    Who is settled takes no part in correlation; whose owner is not included any more does, and so does
+    everyone whose assignment somebody has changed.
+    """
+    past, resource_type = touching.past, touching.resource_type
+    if not resource_type.correlation_rules:
+        return 0
+    affected = _owners(resource_type)
+    past.connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE bound AS
+        SELECT owner_id, target_id FROM {_settled(touching)}
+        WHERE owner_id IN ({affected})
+            AND owner_id NOT IN (SELECT owner_id FROM {past.changed(ASSIGNED)}
+                WHERE owner_id IS NOT NULL AND resource_type = {literal(resource_type.identifier)})
+            AND owner_id IN ({_included(touching, affected, before=False)})
+            AND owner_id IN ({_included(touching, affected, before=True)})
+    """)
+    past.connection.execute(f"CREATE OR REPLACE TEMP TABLE new_key AS {_free_keys(touching)}")
+    past.connection.execute(f"""
+        DELETE FROM new_key WHERE (rule, value) IN (
+            SELECT (rule, value) FROM sought WHERE resource_type = {literal(resource_type.identifier)})
+    """)
+    if not past.count("new_key"):
+        return 0
+    past.insert(f"INSERT INTO sought SELECT {literal(resource_type.identifier)}, rule, value FROM new_key")
+    return _add_free(touching)
+
+
+def _free_keys(touching: Touching) -> str:
+    """Query ``rule``, ``value``: the keys, now and before, of affected owners and targets that are not bound."""
+    past, rules, resource_type = touching.past, touching.rules, touching.resource_type
+    parts = []
+    sides = (
+        (rules.source, rules.owner_fields, "source_key", f"{_owners(resource_type)} EXCEPT SELECT owner_id FROM bound"),
+        (
+            rules.target,
+            rules.target_fields,
+            "target_key",
+            f"{_targets(resource_type)} EXCEPT SELECT target_id FROM bound",
+        ),
+    )
+    for scope, fields, column, free in sides:
+        for relation, instant in ((past.now, None), (past.before, touching.clock.before)):
+            limited = f"(FROM {relation(scope.entity_type)} WHERE resource_id IN ({free}))"
+            for position in range(len(resource_type.correlation_rules)):
+                _, sql = fields[f"{column}_{position}"]
+                sql = sql if instant is None else sql.replace(f"{EVALUATED_AT}()", timestamp(instant))
+                parts.append(f"SELECT {position} AS rule, {sql} AS value FROM {scope.from_clause(relation, limited)}")
+    return f"SELECT DISTINCT rule, value FROM ({' UNION ALL '.join(parts)}) WHERE value IS NOT NULL"
+
+
+def _add_free(touching: Touching) -> int:
+    """Add the owners and targets with a key of ``new_key`` that may be paired."""
+    past, rules, resource_type = touching.past, touching.rules, touching.resource_type
+    positions = range(len(resource_type.correlation_rules))
+    owners, targets = (
+        " UNION ".join(
+            f"SELECT source.resource_id AS id FROM {scope.from_clause(past.now)}"
+            f" WHERE {fields[f'{column}_{position}'][1]} IN (SELECT value FROM new_key WHERE rule = {position})"
+            for position in positions
+        )
+        for scope, fields, column in (
+            (rules.source, rules.owner_fields, "source_key"),
+            (rules.target, rules.target_fields, "target_key"),
+        )
+    )
+    past.connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE sharing_target AS
+        SELECT t.id, s.owner_id FROM ({targets}) AS t
+        LEFT JOIN {_settled(touching)} AS s ON s.target_id = t.id
+    """)
+    holders = "SELECT owner_id FROM sharing_target WHERE owner_id IS NOT NULL"
+    free = f"""
+        SELECT id FROM sharing_target
+        WHERE owner_id IS NULL OR owner_id NOT IN ({_included(touching, holders, before=False)})
+    """
+    grown = _add_targets(past, resource_type.target_entity_type, free)
+    return grown + _add_owners(past, resource_type, f"{owners} EXCEPT SELECT owner_id FROM {_settled(touching)}")
