@@ -57,7 +57,7 @@ class History:
     def begin(cls, organisation: Organisation) -> History:
         """Evaluate an organisation completely."""
         history = cls(organisation)
-        history.load()
+        history.read = history.load()
         history.read_at = organisation.read_at
         organisation.evaluate(evaluated_at=NOW)
         shutil_copy(organisation.folder, "base", "state")
