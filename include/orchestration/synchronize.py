@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from connectors.contract import Exporter, ExportReport, ExportRequest
@@ -238,12 +240,15 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
             record_rejection(repository, run, decision, {"change_set": verdict["sha256"], "verdict": verdict})
             logger.warning("%s: rejected by %s; nothing was written", connector.identifier, decision.actor)
             return _rejected(decision)
-        request = _request(run, connector, configuration, repository, decision)
-        try:
-            begin_load(run)
-            result = repository.load(request)
-        finally:
-            settle(run, repository)
+        build = _manifest(run, connector, configuration, repository, deletions_applied=not _withholds(decision))
+        # Every file is hashed while the database is busy with the rows.
+        with ThreadPoolExecutor(1) as pool:
+            request = _request(run, connector, decision, pool.submit(build).result)
+            try:
+                begin_load(run)
+                result = repository.load(request)
+            finally:
+                settle(run, repository)
     logger.info(
         "%s: load %s%s", connector.identifier, result.load_id, " (was loaded before)" if result.already_loaded else ""
     )
@@ -267,11 +272,15 @@ def _change_set(run: Run, shown: str | None) -> str:
     return changes.sha256
 
 
+def _withholds(decision: Decision | None) -> bool:
+    """Whether deletions are not to be applied."""
+    return decision is not None and decision.choice == APPLY_WITHOUT_DELETIONS
+
+
 def _request(
-    run: Run, connector: Connector, configuration: Configuration, repository: Repository, decision: Decision | None
+    run: Run, connector: Connector, decision: Decision | None, manifest_text: Callable[[], str]
 ) -> LoadRequest:
     verdict, changes = run.folder.read_json("changes/verdict.json"), Changes.read(run.folder)
-    skip_deletions = decision is not None and decision.choice == APPLY_WITHOUT_DELETIONS
     detail: dict[str, Any] = {"change_set": changes.sha256, "decision": None, "shown": None}
     if decision is not None:
         detail |= {"decision": asdict(decision), "shown": verdict}
@@ -283,9 +292,9 @@ def _request(
         entity_types=(*connector.entity_types, *REMEMBERED),
         associations=connector.associations,
         base_load=changes.base_load,
-        skip_deletions=skip_deletions,
+        skip_deletions=_withholds(decision),
         cookies=_cookies(run, connector),
-        manifest=_manifest(run, connector, configuration, repository, deletions_applied=not skip_deletions),
+        manifest=manifest_text,
         actor=decision.actor if decision else PIPELINE,
         detail=detail,
     )
@@ -305,14 +314,16 @@ def _cookies(run: Run, connector: Connector) -> dict[str, str]:
 
 def _manifest(
     run: Run, connector: Connector, configuration: Configuration, repository: Repository, *, deletions_applied: bool
-) -> str:
+) -> Callable[[], str]:
+    """What builds the manifest; it uses the repository no more."""
     previous, record = repository.last_snapshot(connector.identifier), repository.run(run.run_id)
     counters = {
         "preparation": run.folder.read_json("clean/preparation.json"),
         "profile": run.folder.read_json("clean/profile.json"),
         "changes": run.folder.read_json("changes/changes.json"),
     }
-    content: str = manifest.build_manifest(
+    return partial(
+        manifest.build_manifest,
         connector,
         configuration.version,
         run.folder,
@@ -330,4 +341,3 @@ def _manifest(
             "read_at": min(report["started_at"] for report in _reports(run, connector).values()),
         },
     )
-    return content

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from include.repository.prefetch import prefetched
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -65,8 +67,8 @@ class Bulk:
 
     def append(self, table: str, reader: pa.RecordBatchReader) -> int:
         """Append a stream to a table of the same column names and return its number of rows."""
-        with self._connection.cursor() as cursor:
-            return int(cursor.adbc_ingest(table, reader, mode="append"))
+        with self._connection.cursor() as cursor, prefetched(reader) as batches:
+            return int(cursor.adbc_ingest(table, batches, mode="append"))
 
     @contextmanager
     def stage(self, table: str, reader: pa.RecordBatchReader) -> Iterator[int]:

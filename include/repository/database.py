@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -107,7 +108,8 @@ class Database:
             yield
         except sa.exc.DBAPIError as error:
             raise self._translated(str(error.orig)) from None
-        except adbc_driver_manager.Error as error:
+        except (adbc_driver_manager.Error, sqlite3.Error) as error:
+            # sqlite3's own: what goes past SQLAlchemy, such as the change of mode in ``prepare``.
             raise self._translated(str(error)) from None
 
     def _translated(self, message: str) -> RepositoryError:

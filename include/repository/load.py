@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,7 +46,8 @@ class LoadRequest:
         base_load: the connector's last load that the changes were computed against; None does not check.
         skip_deletions: apply all but the deletions of resources and links.
         cookies: per connection, the position from which the next incremental export reads.
-        manifest: the manifest to publish as this connector's snapshot.
+        manifest: gives the manifest to publish as this connector's snapshot; asked once everything is applied,
+            so that it may be made meanwhile. It must not use the repository.
         actor: who let it through: ``pipeline``, or the person who approved.
         detail: recorded on the audit trail with the load.
     """
@@ -60,7 +61,7 @@ class LoadRequest:
     base_load: int | None
     skip_deletions: bool = False
     cookies: Mapping[str, str] = field(default_factory=dict)
-    manifest: str | None = None
+    manifest: Callable[[], str] | None = None
     actor: str = PIPELINE
     detail: Mapping[str, Any] = field(default_factory=dict)
 
@@ -203,13 +204,10 @@ def _record(bulk: Bulk, request: LoadRequest, result: LoadResult) -> None:
     for connection, cookie in request.cookies.items():
         key = {"connector": request.connector, "connection": connection, "load_id": result.load_id}
         bulk.run(sa.insert(COOKIE).values(**key, cookie=cookie))
-    if request.manifest is not None:
+    manifest = request.manifest() if request.manifest is not None else None
+    if manifest is not None:
         snapshots.publish(
-            bulk,
-            run_id=request.run_id,
-            connector=request.connector,
-            manifest=request.manifest,
-            at=result.loaded_at,
+            bulk, run_id=request.run_id, connector=request.connector, manifest=manifest, at=result.loaded_at
         )
     # A provisioning run loads more than once; only its end closes it.
     is_open = (RUN.c.run_id == request.run_id, RUN.c.purpose == "synchronize", RUN.c.state.in_(OPEN_STATES))
@@ -217,6 +215,6 @@ def _record(bulk: Bulk, request: LoadRequest, result: LoadResult) -> None:
     bulk.run(sa.update(RUN).where(*is_open).values(state="loaded", counters=text, closed_at=result.loaded_at))
     detail: dict[str, Any] = {"load_id": result.load_id, "load_key": request.load_key, "connector": request.connector}
     detail |= {"skip_deletions": request.skip_deletions, "counters": counters, "request": dict(request.detail)}
-    if request.manifest is not None:
-        detail["manifest_sha256"] = text_sha256(request.manifest)
+    if manifest is not None:
+        detail["manifest_sha256"] = text_sha256(manifest)
     audit.append(bulk, actor=request.actor, action="load", subject=request.run_id, detail=detail)

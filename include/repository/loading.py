@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from include.repository.bulk import Bulk
 from include.repository.columns import INSTANT_FORMAT
-from include.repository.instants import OPEN_END
+from include.repository.instants import OPEN_END, microseconds
 from include.repository.tables import Schema, is_current
 
 if TYPE_CHECKING:
@@ -46,10 +46,13 @@ class Stamp:
 
     def duckdb_columns(self, *, is_sqlite: bool) -> list[str]:
         """The version columns of new rows, as DuckDB expressions of their stored form."""
-        kind = "VARCHAR" if is_sqlite else "TIMESTAMP"
+        begin, end = (
+            f"CAST({microseconds(at)} AS BIGINT)" if is_sqlite else f"TIMESTAMP '{at.strftime(INSTANT_FORMAT)}'"
+            for at in (self.instant, OPEN_END)
+        )
         return [
-            f"CAST('{self.text}' AS {kind}) AS valid_from",
-            f"CAST('{OPEN_END.strftime(INSTANT_FORMAT)}' AS {kind}) AS valid_to",
+            f"{begin} AS valid_from",
+            f"{end} AS valid_to",
             f"CAST({self.load_id} AS BIGINT) AS load_id",
             "CAST(NULL AS BIGINT) AS closed_by_load_id",
         ]

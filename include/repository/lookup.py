@@ -35,7 +35,8 @@ def known_keys(loading: Loading, entity: EntityType) -> Iterator[None]:
         current = sa.select(table.c.resource_id, key.label("key"), table.c.valid_from).join_from(
             staged, table, sa.and_(key == staged.c.key, is_current(table))
         )
-        _add(loading, current, "found.key, found.resource_id, CAST(found.valid_from AS TIMESTAMP)", "true")
+        valid_from = "make_timestamp(found.valid_from)" if bulk.is_sqlite else "found.valid_from"
+        _add(loading, current, f"found.key, found.resource_id, {valid_from}", "true")
         if bulk.rows(sa.select(table.c.resource_id).where(is_closed(table)).limit(1)):
             former = (
                 sa.select(sa.func.min(table.c.resource_id).label("resource_id"), key.label("key"))

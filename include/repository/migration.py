@@ -19,7 +19,7 @@ from include.repository.errors import SchemaMismatch
 from include.repository.instants import now
 from include.repository.ledger import COUNTER, COUNTERS, MIGRATION, append_only_triggers
 from include.repository.session import CoreSession
-from include.repository.tables import Schema, index_name
+from include.repository.tables import VERSION_COLUMNS, Schema, index_name
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -118,6 +118,8 @@ def _mistake(schema: Schema, operation: MigrateOperation) -> str | None:
 
     table = str(getattr(operation, "table_name", ""))
     if isinstance(operation, ops.AlterColumnOp) and operation.modify_type is not None:
+        if operation.column_name in VERSION_COLUMNS:
+            return f"{table}: written by an older Rollcall that stored instants as text; begin another repository"
         return (
             f"{table}.{operation.column_name}: stored as {operation.existing_type}, the configuration now needs "
             f"{operation.modify_type}: the type of a stored property cannot change; "

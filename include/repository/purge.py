@@ -24,7 +24,7 @@ from include.repository import audit
 from include.repository.database import Database
 from include.repository.disposable import disposable
 from include.repository.errors import RepositoryError
-from include.repository.instants import Instant, naive, now
+from include.repository.instants import VersionInstant, naive, now
 from include.repository.ledger import AUDIT
 from include.repository.ranges import parse_ranges
 from include.repository.session import CoreSession, take
@@ -33,15 +33,17 @@ from include.repository.tables import Schema, is_closed, is_current
 PURGE, THIN, DUPLICATES = "purge history", "thin history", "remove duplicate versions"
 
 _TEMPORARY = sa.MetaData()
-WINDOW = sa.Table("rollcall_window", _TEMPORARY, sa.Column("begins", Instant, primary_key=True), prefixes=["TEMPORARY"])
+WINDOW = sa.Table(
+    "rollcall_window", _TEMPORARY, sa.Column("begins", VersionInstant, primary_key=True), prefixes=["TEMPORARY"]
+)
 REMOVED = sa.Table(
     "rollcall_removed",
     _TEMPORARY,
     sa.Column("resource_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("valid_from", Instant, primary_key=True),
-    sa.Column("valid_to", Instant, nullable=False),
+    sa.Column("valid_from", VersionInstant, primary_key=True),
+    sa.Column("valid_to", VersionInstant, nullable=False),
     sa.Column("closed_by_load_id", sa.BigInteger),
-    sa.Column("heir", Instant, nullable=False),
+    sa.Column("heir", VersionInstant, nullable=False),
     prefixes=["TEMPORARY"],
 )
 """The versions that go; ``heir`` is the start of the version of the same resource that takes over their span."""

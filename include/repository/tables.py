@@ -2,9 +2,9 @@
 
 One table per entity type and one per association, each row a version: ``valid_from`` (inclusive) to
 ``valid_to`` (exclusive; open end 9999-12-31), the load that wrote it and the load that closed it.
-Instants are UTC without a zone, in microseconds. Identifiers are the tables' and columns' names, always
-quoted; because SQLite ignores case in names and PostgreSQL does not, two that differ only in case are
-refused on both.
+Instants are UTC without a zone, in microseconds (``instants.VersionInstant``). Identifiers are the tables' and
+columns' names, always quoted; because SQLite ignores case in names and PostgreSQL does not, two that differ
+only in case are refused on both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from include.model.base import PropertyType
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.repository.errors import SchemaMismatch
-from include.repository.instants import OPEN_END_TEXT, Instant
+from include.repository.instants import OpenEnd, VersionInstant
 from include.repository.ledger import LEDGER
 from include.repository.system import SYSTEM_ENTITY_TYPES
 
@@ -123,13 +123,13 @@ class Schema:
 
 
 def is_current(table: Versions) -> sa.ColumnElement[bool]:
-    """Rows that are true now. The end stands in the SQL as text, so that partial indexes are used."""
-    return table.c.valid_to == sa.literal_column(OPEN_END_TEXT)
+    """Rows that are true now."""
+    return table.c.valid_to == OpenEnd()
 
 
 def is_closed(table: Versions) -> sa.ColumnElement[bool]:
     """Rows of the past, in the words of the partial index over them."""
-    return table.c.valid_to < sa.literal_column(OPEN_END_TEXT)
+    return table.c.valid_to < OpenEnd()
 
 
 def is_valid_at(table: Versions, instant: datetime) -> sa.ColumnElement[bool]:
@@ -227,8 +227,8 @@ def _association_table(metadata: sa.MetaData, association: Association) -> sa.Ta
 
 def _version_columns() -> list[sa.Column[Any]]:
     return [
-        sa.Column("valid_from", Instant, primary_key=True),
-        sa.Column("valid_to", Instant, nullable=False),
+        sa.Column("valid_from", VersionInstant, primary_key=True),
+        sa.Column("valid_to", VersionInstant, nullable=False),
         sa.Column("load_id", sa.BigInteger, nullable=False),
         sa.Column("closed_by_load_id", sa.BigInteger),
     ]

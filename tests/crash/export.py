@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.repository.instants import OPEN_END, naive
+from include.repository.instants import EPOCH, MICROSECOND, OPEN_END, naive
 
 OMITTED_COLUMNS: Mapping[tuple[str, str], str] = {
     ("rollcall_run", "opened_at"): "the clock at the opening",
@@ -29,6 +29,8 @@ OMITTED_COLUMNS: Mapping[tuple[str, str], str] = {
     ("rollcall_snapshot", "sha256"): "covers pages drawn by the clock; each snapshot is verified by itself",
     ("rollcall_snapshot", "previous_sha256"): "covers pages drawn by the clock",
 }
+# SQLite stores these as numbers, and a reflected table does not tell.
+VERSION_INSTANTS = ("valid_from", "valid_to")
 # A run that was not loaded ended when the clock said so; that it ended is compared.
 ENDED = ("rollcall_run", "closed_at")
 # The lock of the table of runs: it counts how often it was taken, and numbers nothing.
@@ -80,6 +82,8 @@ def _row(table: str, columns: Sequence[sa.Column[Any]], row: Sequence[Any], load
 def _text(table: str, column: str, value: Any, loads: Mapping[datetime, str]) -> str:
     if value is None:
         return "NULL"
+    if column in VERSION_INSTANTS and isinstance(value, int):
+        value = naive(EPOCH) + value * MICROSECOND
     if isinstance(value, datetime):
         ended = "ended" if (table, column) == ENDED else value.isoformat()
         return loads.get(value, ended)

@@ -49,7 +49,7 @@ def test_entries_cannot_be_changed(trail: Repository, statement: str) -> None:
 
 
 def test_snapshots_cannot_be_changed(store: Store) -> None:
-    store.repository.load(store.request(store.changes_to(persons={"E1": person("E1")}), manifest="{}"))
+    store.repository.load(store.request(store.changes_to(persons={"E1": person("E1")}), manifest=lambda: "{}"))
     with pytest.raises(RepositoryError, match="append-only"), store.repository._database.write() as session:
         session.connection.exec_driver_sql("UPDATE rollcall_snapshot SET manifest = ''")
 

@@ -75,7 +75,7 @@ def test_crash_between_any_two_statements_leaves_nothing(store: Store) -> None:
     first = store.load(**BEFORE)
     stored = everything(store.repository)
     request = store.request(
-        store.changes_to(**AFTER), cookies={"Files": "1"}, manifest="{}", base_load=first.load_id, run_id="r"
+        store.changes_to(**AFTER), cookies={"Files": "1"}, manifest=lambda: "{}", base_load=first.load_id, run_id="r"
     )
     step = 0
     while True:

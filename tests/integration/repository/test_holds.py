@@ -17,7 +17,7 @@ def snapshots(store: Store) -> Repository:
     """A repository with three snapshots, of the runs r1 to r3."""
     for number in (1, 2, 3):
         changes = store.changes_to(persons={f"E{number}": person(f"E{number}")})
-        store.repository.load(store.request(changes, run_id=f"r{number}", manifest=f"{number}"))
+        store.repository.load(store.request(changes, run_id=f"r{number}", manifest=str(number).__str__))
     return store.repository
 
 

@@ -216,7 +216,7 @@ def test_cookies_move_with_their_load_only(store: Store) -> None:
 
 def test_snapshots_are_numbered_and_chained(store: Store) -> None:
     for run_id, manifest in (("run1", '{"n": "é\\"%"}'), ("run2", '{"n": 2}')):
-        store.repository.load(store.request(store.changes_to(persons=ANNA), run_id=run_id, manifest=manifest))
+        store.repository.load(store.request(store.changes_to(persons=ANNA), run_id=run_id, manifest=manifest.__str__))
     first, second = store.repository.snapshot("run1"), store.repository.last_snapshot("HR")
     assert first is not None
     assert second is not None
@@ -245,7 +245,7 @@ def test_run_that_has_ended_loads_nothing(store: Store) -> None:
     folder = store.changes_to(persons=ANNA)
     store.repository.supersede("s", "t")
     with pytest.raises(RunEnded, match=r"HR: run s is superseded \(superseded by run t\); nothing was written"):
-        store.repository.load(store.request(folder, run_id="s", cookies={"Files": "1"}, manifest="{}"))
+        store.repository.load(store.request(folder, run_id="s", cookies={"Files": "1"}, manifest=lambda: "{}"))
     assert store.current(PERSON) == []
     assert store.repository.last_load("HR") == 0
     assert store.repository.cookies("HR") == {}
