@@ -10,10 +10,25 @@ from include.model.resource_type import ResourceType
 from include.policy.inputs import Reads, owner_reads, reads_of, target_reads
 from include.policy.past import Past
 from include.policy.rules import expression
+from include.policy.states import ProvisioningState as Provisioning
+from include.policy.states import WorkflowState as Workflow
 from include.policy.touched import ASSIGNED, NAVIGATION, SCALAR
 from include.policy.workspace import AFFECTED_OWNER, AFFECTED_TARGET, OTHER_FINDINGS, whole_file
 from include.repository.system import PROVISIONING_ORDER
 from include.storage.engine import literal, name
+
+OWNED = "owned.parquet"
+
+
+def owned_query(assigned: str) -> str:
+    """Query ``resource_type``, ``owned``: a target that is only proposed is not owned; one to be deleted is."""
+    return f"""
+        SELECT resource_type, count(*) AS owned FROM {assigned}
+        WHERE (target_id IS NOT NULL OR target_key IS NOT NULL)
+            AND (provisioning_state <> {Provisioning.AWAITING_APPROVAL:d}
+                OR workflow_state = {Workflow.CANCELLATION:d})
+        GROUP BY resource_type
+    """
 
 
 def extract(past: Past, resource_types: Sequence[ResourceType]) -> None:
@@ -42,11 +57,59 @@ def extract(past: Past, resource_types: Sequence[ResourceType]) -> None:
             needed = f"SELECT resource_id FROM needed WHERE entity_type = {literal(identifier)}"
             _write(past, identifier, f"FROM {past.now(identifier)} WHERE resource_id IN ({needed})")
         else:
-            chosen = f"SELECT DISTINCT resource1_id, resource2_id FROM followed WHERE association = {literal(identifier)}"
+            chosen = (
+                f"SELECT DISTINCT resource1_id, resource2_id FROM followed WHERE association = {literal(identifier)}"
+            )
             _write(past, identifier, chosen)
     for file in (AFFECTED_OWNER, AFFECTED_TARGET):
         with whole_file(past.base, file) as output:
             execute(f"COPY {file.removesuffix('.parquet')} TO {literal(output)} (FORMAT parquet)")
+
+
+def extract_orders(past: Past, resource_types: Sequence[ResourceType], run_id: str) -> None:
+    """Write what orders are decided, sent and settled with: all that waits to be sent, is sent, or is of this run.
+
+    ``owned.parquet`` counts what is owned of each resource type, as it cannot be counted in these rows.
+    """
+    execute = past.connection.execute
+    listed = ", ".join(literal(item.identifier) for item in resource_types)
+    orders = PROVISIONING_ORDER.identifier
+    pending = f"provisioning_state = {Provisioning.PENDING:d}"
+    execute(f"""
+        CREATE TEMP TABLE order_of AS
+        FROM {past.now(orders)} WHERE run_id = {literal(run_id)} OR provisioning_state = {Provisioning.TRANSMITTED:d}
+    """)
+    execute(f"""
+        CREATE TEMP TABLE concerned AS
+        SELECT assignment FROM {past.now(ASSIGNED)} WHERE {pending}
+        UNION SELECT assignment FROM {past.now(SCALAR)} WHERE {pending}
+        UNION SELECT assignment FROM {past.now(NAVIGATION)} WHERE {pending}
+        UNION SELECT assignment FROM order_of
+    """)
+    depended_on = ", ".join(literal(item.depends_on) for item in resource_types if item.depends_on) or "NULL"
+    execute(f"""
+        CREATE TEMP TABLE chosen AS
+        WITH mine AS (
+            FROM {past.now(ASSIGNED)} WHERE resource_type IN ({listed}) AND assignment IN (FROM concerned)
+        )
+        FROM mine
+        UNION ALL
+        FROM {past.now(ASSIGNED)} WHERE resource_type IN ({depended_on}) AND owner_id IN (SELECT owner_id FROM mine)
+            AND assignment NOT IN (SELECT assignment FROM mine)
+    """)
+    _write(past, ASSIGNED, "FROM chosen")
+    for identifier in (SCALAR, NAVIGATION):
+        _write(past, identifier, f"FROM {past.now(identifier)} WHERE assignment IN (SELECT assignment FROM chosen)")
+    _write(past, orders, "FROM order_of")
+    linked = f"SELECT linked_id FROM {past.now(NAVIGATION)} WHERE assignment IN (SELECT assignment FROM chosen)"
+    for identifier, item in past.items.items():
+        if isinstance(item, EntityType) and identifier not in {ASSIGNED, SCALAR, NAVIGATION, orders}:
+            _write(past, identifier, f"""
+                FROM {past.now(identifier)} WHERE resource_id IN (
+                    SELECT owner_id FROM chosen UNION ALL SELECT target_id FROM chosen UNION ALL {linked})
+            """)  # fmt: skip
+    with whole_file(past.base, OWNED) as output:
+        execute(f"COPY ({owned_query(past.now(ASSIGNED))}) TO {literal(output)} (FORMAT parquet)")
 
 
 def _write(past: Past, identifier: str, query: str) -> None:
@@ -102,7 +165,13 @@ def _need_links(past: Past, resource_type: ResourceType, targets: str) -> None:
             WHERE CAST({name(rule.target_property)} AS VARCHAR) = {literal(rule.target_value)}
         """)  # fmt: skip
     for query_rule in resource_type.query_rules:
-        _need_sought(past, resource_type, query_rule.source_expression, query_rule.target_expression, links[query_rule.navigation])
+        _need_sought(
+            past,
+            resource_type,
+            query_rule.source_expression,
+            query_rule.target_expression,
+            links[query_rule.navigation],
+        )
 
 
 def _stored_navigations(past: Past, resource_type: ResourceType) -> set[str]:
@@ -156,9 +225,7 @@ def _write_assignments(past: Past, resource_types: Iterable[ResourceType]) -> No
 
 def _write_other_findings(past: Past, resource_types: Sequence[ResourceType]) -> None:
     """The findings of the last evaluation, without those of affected owners and targets."""
-    past.connection.execute(
-        "CREATE TEMP TABLE superseded (resource_type VARCHAR, side VARCHAR, key VARCHAR)"
-    )
+    past.connection.execute("CREATE TEMP TABLE superseded (resource_type VARCHAR, side VARCHAR, key VARCHAR)")
     for item in resource_types:
         identifier = literal(item.identifier)
         for side, entity_type, query in (

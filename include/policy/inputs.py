@@ -25,6 +25,10 @@ class Reads:
     links: dict[tuple[str, ...], tuple[Link, ...]]
     clock: tuple[str, ...]
 
+    def ways(self) -> list[tuple[Link, ...]]:
+        """The links of every path, and of every beginning of one: each way once."""
+        return list(dict.fromkeys(links[:place] for links in self.links.values() for place in range(1, len(links) + 1)))
+
 
 def owner_expressions(resource_type: ResourceType) -> list[str]:
     """Every expression of a resource type over the source entity type."""

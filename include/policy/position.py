@@ -19,6 +19,7 @@ class Position:
     Attributes:
         complete_run: the run of the last complete evaluation, whose ``state/`` holds all that was stored.
         complete_load: the newest load that ``state/`` holds.
+        complete_at: the instant that it evaluated at.
         run: the run of the last evaluation.
         load: the newest load that the last evaluation read.
         evaluated_at: the instant that it evaluated at.
@@ -28,6 +29,7 @@ class Position:
 
     complete_run: str
     complete_load: int
+    complete_at: datetime
     run: str
     load: int
     evaluated_at: datetime
@@ -40,6 +42,7 @@ class Position:
             {
                 "complete_run": self.complete_run,
                 "complete_load": self.complete_load,
+                "complete_at": self.complete_at.isoformat(),
                 "run": self.run,
                 "load": self.load,
                 "evaluated_at": self.evaluated_at.isoformat(),
@@ -53,8 +56,8 @@ class Position:
         """From its JSON text."""
         content = json.loads(text)
         read = {key: datetime.fromisoformat(value) for key, value in content.pop("target_read_at").items()}
-        evaluated_at = datetime.fromisoformat(content.pop("evaluated_at"))
-        return cls(**content, evaluated_at=evaluated_at, target_read_at=read)
+        instants = {key: datetime.fromisoformat(content.pop(key)) for key in ("complete_at", "evaluated_at")}
+        return cls(**content, **instants, target_read_at=read)
 
 
 def rules_version(

@@ -1,4 +1,4 @@
-"""Where changes enter: named queries, each of one column ``id``, the owners or the targets that one kind of change touches.
+"""Where changes enter: named queries, each of one column, the owners or targets that one kind of change touches.
 
 ``OWNER_QUERIES`` and ``TARGET_QUERIES`` list them; whoever adds a kind of rule adds a query here.
 """
@@ -100,9 +100,9 @@ def _by_inputs(past: Past, reads: Reads) -> Iterator[str]:
         entity_type = links[-1].entity_type if links else reads.entity_type
         if past.has_changed(entity_type):
             yield back(past, changed_rows(past, entity_type, properties), links)
-    for links in dict.fromkeys(links[:place] for links in reads.links.values() for place in range(1, len(links) + 1)):
-        if past.has_changed(links[-1].association):
-            yield back(past, changed_links(past, links[-1]), links[:-1])
+    for way in reads.ways():
+        if past.has_changed(way[-1].association):
+            yield back(past, changed_links(past, way[-1]), way[:-1])
 
 
 def owners_of_changed_inputs(touching: Touching) -> Iterator[str]:

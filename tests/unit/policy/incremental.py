@@ -137,7 +137,5 @@ def image(organisation: Organisation) -> Image:
             found[item.identifier] = {row["resource_id"]: {key: row.get(key) for key in names} for row in rows}
         else:
             pairs = organisation.links.get(item.identifier, set())
-            found[item.identifier] = {
-                pair: {"resource1_id": pair[0], "resource2_id": pair[1]} for pair in pairs
-            }
+            found[item.identifier] = {pair: {"resource1_id": pair[0], "resource2_id": pair[1]} for pair in pairs}
     return copy.deepcopy(found)
