@@ -85,7 +85,7 @@ def evaluate(
         findings.keep_others(space)
         changes = _write(space, run, done)
     evaluation = Evaluation(figures, changes)
-    _write_summary(run, evaluation, evaluated_at, target_read_at, ordered, extent)
+    _write_summary(run, evaluation, evaluated_at, target_read_at, ordered, extent=extent)
     return evaluation
 
 
@@ -164,6 +164,7 @@ def _write_summary(
     evaluated_at: datetime,
     target_read_at: Mapping[str, datetime],
     resource_types: Sequence[ResourceType],
+    *,
     extent: Extent,
 ) -> None:
     """Write ``changes/evaluation.json``; it comes last, and tells that the other files are whole."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from include.expressions.paths import Link, Scope
 from include.model.configuration import EntityType
-from include.model.resource_type import ResourceType
+from include.model.resource_type import QueryRule, ResourceType
 from include.policy.inputs import Reads, owner_reads, reads_of, target_reads
 from include.policy.past import Past
 from include.policy.rules import expression
@@ -124,11 +124,11 @@ def _need(past: Past, entity_type: str, query: str) -> None:
 def _follow(past: Past, reads: Reads, start: str) -> None:
     """The resources themselves, and all that the paths reach from them."""
     _need(past, reads.entity_type, start)
-    for links in dict.fromkeys(links[:place] for links in reads.links.values() for place in range(1, len(links) + 1)):
+    for way in reads.ways():
         ids = start
-        for link in links[:-1]:
+        for link in way[:-1]:
             ids = _reached(link, ids)
-        _follow_one(past, links[-1], ids)
+        _follow_one(past, way[-1], ids)
 
 
 def _follow_one(past: Past, link: Link, ids: str) -> None:
@@ -165,13 +165,7 @@ def _need_links(past: Past, resource_type: ResourceType, targets: str) -> None:
             WHERE CAST({name(rule.target_property)} AS VARCHAR) = {literal(rule.target_value)}
         """)  # fmt: skip
     for query_rule in resource_type.query_rules:
-        _need_sought(
-            past,
-            resource_type,
-            query_rule.source_expression,
-            query_rule.target_expression,
-            links[query_rule.navigation],
-        )
+        _need_sought(past, resource_type, query_rule, links[query_rule.navigation])
 
 
 def _stored_navigations(past: Past, resource_type: ResourceType) -> set[str]:
@@ -183,11 +177,12 @@ def _stored_navigations(past: Past, resource_type: ResourceType) -> set[str]:
     return {str(item) for (item,) in found}
 
 
-def _need_sought(past: Past, resource_type: ResourceType, seeks: str, has: str, link: Link) -> None:
+def _need_sought(past: Past, resource_type: ResourceType, rule: QueryRule, link: Link) -> None:
     """The linked resources that have the value which a query rule seeks for an affected owner."""
     graph = past.graph
     source, linked = Scope(graph, resource_type.source_entity_type), Scope(graph, link.entity_type)
-    sought, found = expression(past.connection, seeks, source), expression(past.connection, has, linked)
+    sought = expression(past.connection, rule.source_expression, source)
+    found = expression(past.connection, rule.target_expression, linked)
     owners = f"SELECT owner_id FROM affected_owner WHERE resource_type = {literal(resource_type.identifier)}"
     limited = f"(FROM {past.now(source.entity_type)} WHERE resource_id IN ({owners}))"
     past.connection.execute(f"""
@@ -197,7 +192,9 @@ def _need_sought(past: Past, resource_type: ResourceType, seeks: str, has: str, 
         ) AS linked
         WHERE value IN (SELECT CAST({sought} AS VARCHAR) FROM {source.from_clause(past.now, limited)})
     """)
-    _follow(past, reads_of(graph, link.entity_type, [has], frozenset()), "SELECT id FROM sought_link")
+    _follow(
+        past, reads_of(graph, link.entity_type, [rule.target_expression], frozenset()), "SELECT id FROM sought_link"
+    )
 
 
 def _write_assignments(past: Past, resource_types: Iterable[ResourceType]) -> None:
@@ -210,10 +207,12 @@ def _write_assignments(past: Past, resource_types: Iterable[ResourceType]) -> No
     ]
     evaluated = {item.identifier for item in types}
     listed = ", ".join(literal(item) for item in evaluated)
-    for item in types:
-        if item.depends_on and item.depends_on not in evaluated:
-            chosen.append(f"""resource_type = {literal(item.depends_on)} AND owner_id IN (
-                SELECT owner_id FROM affected_owner WHERE resource_type = {literal(item.identifier)})""")
+    chosen += [
+        f"""resource_type = {literal(item.depends_on)} AND owner_id IN (
+            SELECT owner_id FROM affected_owner WHERE resource_type = {literal(item.identifier)})"""
+        for item in types
+        if item.depends_on and item.depends_on not in evaluated
+    ]
     chosen.append(f"resource_type NOT IN ({listed}) AND target_id IN (SELECT target_id FROM affected_target)")
     past.connection.execute(
         f"CREATE TEMP TABLE chosen AS FROM {past.now(ASSIGNED)} WHERE {' OR '.join(f'({one})' for one in chosen)}"

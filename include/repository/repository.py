@@ -106,7 +106,7 @@ class Repository:
         self, folder: Folder, connector: str, items: Sequence[EntityType | Association], since: int
     ) -> Mapping[str, int]:
         """Write what loads after ``since`` wrote or closed (``versions.export_versions``)."""
-        return versions.export_versions(self._database, self._schema, folder, connector, items, since)
+        return versions.export_versions(self._database, self._schema, folder, connector, items, since=since)
 
     def rows_written(self, since: int) -> Mapping[str, int]:
         """How many rows of each entity type and association the loads after ``since`` changed."""

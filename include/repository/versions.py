@@ -30,6 +30,7 @@ def export_versions(
     folder: Folder,
     connector: str,
     items: Sequence[EntityType | Association],
+    *,
     since: int,
 ) -> Mapping[str, int]:
     """Write ``<identifier>.parquet`` of every item: the versions that loads after ``since`` wrote or closed.

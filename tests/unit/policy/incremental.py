@@ -60,7 +60,7 @@ class History:
         history.read = history.load()
         history.read_at = organisation.read_at
         organisation.evaluate(evaluated_at=NOW)
-        shutil_copy(organisation.folder, "base", "state")
+        copy_files(organisation.folder, "base", "state")
         history.own = history.load()
         return history
 
@@ -103,9 +103,10 @@ class History:
             current = {key: {**row, "load_id": 1} for key, row in self.images[0][item.identifier].items()}
             for load, later in enumerate(self.images[1:], start=2):
                 found = later[item.identifier]
-                for key in [*current]:
-                    if {**current[key], "load_id": 0} != {**found.get(key, {}), "load_id": 0}:
-                        rows.append({**current.pop(key), "closed_by_load_id": load})
+                ended = [
+                    key for key, row in current.items() if row != {**found.get(key, {}), "load_id": row["load_id"]}
+                ]
+                rows += [{**current.pop(key), "closed_by_load_id": load} for key in ended]
                 for key in found.keys() - current.keys():
                     current[key] = {**found[key], "load_id": load}
             rows += [row for row in current.values() if row["load_id"] > 1]
@@ -120,7 +121,7 @@ class History:
             parquet.write_table(table, folder / f"{item.identifier}.parquet")
 
 
-def shutil_copy(folder: Path, source: str, target: str) -> None:
+def copy_files(folder: Path, source: str, target: str) -> None:
     """Copy the files of a folder to one beside it."""
     (folder / target).mkdir(exist_ok=True)
     for file in (folder / source).iterdir():
