@@ -24,6 +24,7 @@ from include.orchestration.project import find_connector, load_project, open_rep
 from include.orchestration.run import Run, SkipRun, StepFailed
 from include.orchestration.synchronize import record_rejection
 from include.orchestration.verdicts import log_limits
+from include.policy.position import Position
 from include.provisioning.dispatch import fulfil_batch
 from include.provisioning.orders import generate_orders as write_orders
 from include.provisioning.plan import read_generation, released_batch
@@ -72,7 +73,8 @@ def _read_associations(configuration: Configuration, entity_types: Sequence[Enti
     return [item for item in configuration.associations() if {item.end1.entity_type, item.end2.entity_type} <= known]
 
 
-def _reading(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> Reading:
+def reading(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> Reading:
+    """What the rules of a run's connector read."""
     entity_types = read_entity_types(configuration, connector)
     return Reading(
         run,
@@ -148,13 +150,17 @@ def evaluate(run: Run) -> dict[str, Any]:
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
     if repository.loaded(f"{run.run_id}:evaluate") is None:
-        reading = _reading(run, repository, configuration, connector)
-        position = evaluate_run(reading, _opened_at(run, repository))
-        changes = run.folder.child("changes")
-        _load(run, repository, "evaluate", entity_types=ASSIGNMENTS, changes=changes, cookies=to_cookies(position))
+        read = reading(run, repository, configuration, connector)
+        load_evaluation(run, repository, evaluate_run(read, _opened_at(run, repository)))
     counters: dict[str, Any] = run.folder.read_json("changes/evaluation.json")
     logger.info("%s: evaluated: %s", connector.identifier, json.dumps(counters))
     return counters
+
+
+def load_evaluation(run: Run, repository: Repository, position: Position) -> None:
+    """Load what an evaluation has changed, and where it left off."""
+    changes = run.folder.child("changes")
+    _load(run, repository, "evaluate", entity_types=ASSIGNMENTS, changes=changes, cookies=to_cookies(position))
 
 
 def _opened_at(run: Run, repository: Repository) -> datetime:
@@ -172,7 +178,7 @@ def generate_orders(run: Run) -> dict[str, Any]:
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
     decided_at = _opened_at(run, repository)
-    write_order_base(_reading(run, repository, configuration, connector), decided_at)
+    write_order_base(reading(run, repository, configuration, connector), decided_at)
     generation = write_orders(configuration, connector, run.folder, run_id=run.run_id, decided_at=decided_at)
     log_limits(connector.identifier, generation.verdict)
     waiting = generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None
@@ -278,7 +284,7 @@ def report(run: Run) -> dict[str, Any]:
         return {"state": "rejected"}
     if not run.folder.exists("orders/generation.json"):
         raise StepFailed(f"{connector.identifier}: no orders were generated; see the task before this one")
-    write_order_base(_reading(run, repository, configuration, connector), _opened_at(run, repository))
+    write_order_base(reading(run, repository, configuration, connector), _opened_at(run, repository))
     collection = collect_results(run.folder, recorded_at=datetime.now(UTC))
     attempt = sum(":report" in key for key in repository.loads_of(run.run_id)) + 1
     _load(
