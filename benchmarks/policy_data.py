@@ -18,7 +18,6 @@ thresholds:
   maximum_inserted_lines: 0
   maximum_updated_lines: 0
   maximum_deleted_lines: 0
-  max_percentage_updated_lines: 0
   maximum_link_inserted_lines: 0
   maximum_link_deleted_lines: 0
 connections:

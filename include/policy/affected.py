@@ -8,9 +8,11 @@ evaluation has decided changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from include.expressions.functions import EVALUATED_AT, timestamp
+from include.expressions.paths import Scope
 from include.model.configuration import Configuration
 from include.model.resource_type import ResourceType
 from include.policy.past import Past
@@ -166,77 +168,109 @@ def _included(touching: Touching, owners: str, *, before: bool) -> str:
 
 
 def _add_sharers(touching: Touching) -> int:
-    """Add the free owners and targets that share a correlation key with affected ones that are, or were, free.
-
-    Who is settled takes no part in correlation; whose owner is not included any more does, and so does
-    everyone whose assignment somebody has changed.
-    """
-    past, resource_type = touching.past, touching.resource_type
-    if not resource_type.correlation_rules:
+    """Add the free owners and targets that share a correlation key with affected ones that are, or were, free."""
+    past, identifier = touching.past, literal(touching.resource_type.identifier)
+    if not touching.resource_type.correlation_rules:
         return 0
-    affected = _owners(resource_type)
+    _find_bound(touching)
+    free = {side.column: f"{side.affected} EXCEPT SELECT {side.bound} FROM bound" for side in _sides(touching)}
+    if not any(past.count(f"({query})") for query in free.values()):
+        return 0
+    past.connection.execute(f"CREATE OR REPLACE TEMP TABLE new_key AS {_free_keys(touching, free)}")
     past.connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE bound AS
-        SELECT owner_id, target_id FROM {_settled(touching)}
-        WHERE owner_id IN ({affected})
-            AND owner_id NOT IN (SELECT owner_id FROM {past.changed(ASSIGNED)}
-                WHERE owner_id IS NOT NULL AND resource_type = {literal(resource_type.identifier)})
-            AND owner_id IN ({_included(touching, affected, before=False)})
-            AND owner_id IN ({_included(touching, affected, before=True)})
-    """)
-    past.connection.execute(f"CREATE OR REPLACE TEMP TABLE new_key AS {_free_keys(touching)}")
-    past.connection.execute(f"""
-        DELETE FROM new_key WHERE (rule, value) IN (
-            SELECT (rule, value) FROM sought WHERE resource_type = {literal(resource_type.identifier)})
+        DELETE FROM new_key WHERE (rule, value) IN (SELECT (rule, value) FROM sought WHERE resource_type = {identifier})
     """)
     if not past.count("new_key"):
         return 0
-    past.insert(f"INSERT INTO sought SELECT {literal(resource_type.identifier)}, rule, value FROM new_key")
+    past.insert(f"INSERT INTO sought SELECT {identifier}, rule, value FROM new_key")
     return _add_free(touching)
 
 
-def _free_keys(touching: Touching) -> str:
-    """Query ``rule``, ``value``: the keys, now and before, of affected owners and targets that are not bound."""
-    past, rules, resource_type = touching.past, touching.rules, touching.resource_type
-    parts = []
-    sides = (
-        (rules.source, rules.owner_fields, "source_key", f"{_owners(resource_type)} EXCEPT SELECT owner_id FROM bound"),
-        (
-            rules.target,
-            rules.target_fields,
+def _find_bound(touching: Touching) -> None:
+    """Create ``bound``: who of the affected owners took no part in correlation the last time, and takes none now.
+
+    Who is settled does not; whose owner is not included any more does, and so does everyone whose assignment
+    somebody has changed.
+    """
+    past, resource_type = touching.past, touching.resource_type
+    affected = _owners(resource_type)
+    changed = f"""
+        SELECT owner_id FROM {past.changed(ASSIGNED)}
+        WHERE owner_id IS NOT NULL AND resource_type = {literal(resource_type.identifier)}
+    """
+    past.connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE bound AS
+        SELECT owner_id, target_id FROM {_settled(touching)}
+        WHERE owner_id IN ({affected}) AND owner_id NOT IN ({changed})
+            AND owner_id IN ({_included(touching, affected, before=False)})
+            AND owner_id IN ({_included(touching, affected, before=True)})
+    """)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Owners or targets: how their correlation keys are computed, and which of them are affected."""
+
+    column: str
+    scope: Scope
+    keys: tuple[str, ...]
+    affected: str
+    bound: str
+
+    def rows(self, relation: Callable[[str], str], chosen: str | None, clock: Callable[[str], str]) -> str:
+        """Query ``id``, ``rule``, ``value``: every key of all, or of those chosen; computed in one pass."""
+        source = f"(FROM {relation(self.scope.entity_type)} WHERE resource_id IN ({chosen}))" if chosen else None
+        keys = ", ".join(f"{{'rule': {rule}, 'value': {clock(sql)}}}" for rule, sql in enumerate(self.keys))
+        return f"""
+            SELECT id, key.rule AS rule, key.value AS value FROM (
+                SELECT source.resource_id AS id, unnest([{keys}]) AS key
+                FROM {self.scope.from_clause(relation, source)}
+            ) WHERE key.value IS NOT NULL
+        """
+
+
+def _sides(touching: Touching) -> tuple[_Side, _Side]:
+    rules, resource_type = touching.rules, touching.resource_type
+    positions = range(len(resource_type.correlation_rules))
+    return (
+        _Side(
+            "source_key",
+            rules.source,
+            tuple(rules.owner_fields[f"source_key_{position}"][1] for position in positions),
+            _owners(resource_type),
+            "owner_id",
+        ),
+        _Side(
             "target_key",
-            f"{_targets(resource_type)} EXCEPT SELECT target_id FROM bound",
+            rules.target,
+            tuple(rules.target_fields[f"target_key_{position}"][1] for position in positions),
+            _targets(resource_type),
+            "target_id",
         ),
     )
-    for scope, fields, column, free in sides:
-        for relation, instant in ((past.now, None), (past.before, touching.clock.before)):
-            limited = f"(FROM {relation(scope.entity_type)} WHERE resource_id IN ({free}))"
-            for position in range(len(resource_type.correlation_rules)):
-                _, sql = fields[f"{column}_{position}"]
-                sql = sql if instant is None else sql.replace(f"{EVALUATED_AT}()", timestamp(instant))
-                parts.append(f"SELECT {position} AS rule, {sql} AS value FROM {scope.from_clause(relation, limited)}")
-    return f"SELECT DISTINCT rule, value FROM ({' UNION ALL '.join(parts)}) WHERE value IS NOT NULL"
+
+
+def _free_keys(touching: Touching, free: Mapping[str, str]) -> str:
+    """Query ``rule``, ``value``: the keys of affected owners and targets that are not bound, now and before."""
+    past, then = touching.past, timestamp(touching.clock.before)
+    parts = [
+        side.rows(relation, free[side.column], clock)
+        for side in _sides(touching)
+        for relation, clock in ((past.now, str), (past.before, lambda sql: sql.replace(f"{EVALUATED_AT}()", then)))
+    ]
+    return f"SELECT DISTINCT rule, value FROM ({' UNION ALL '.join(parts)})"
 
 
 def _add_free(touching: Touching) -> int:
     """Add the owners and targets with a key of ``new_key`` that may be paired."""
-    past, rules, resource_type = touching.past, touching.rules, touching.resource_type
-    positions = range(len(resource_type.correlation_rules))
+    past, resource_type = touching.past, touching.resource_type
     owners, targets = (
-        " UNION ".join(
-            f"SELECT source.resource_id AS id FROM {scope.from_clause(past.now)}"
-            f" WHERE {fields[f'{column}_{position}'][1]} IN (SELECT value FROM new_key WHERE rule = {position})"
-            for position in positions
-        )
-        for scope, fields, column in (
-            (rules.source, rules.owner_fields, "source_key"),
-            (rules.target, rules.target_fields, "target_key"),
-        )
+        f"SELECT DISTINCT id FROM ({side.rows(past.now, None, str)}) SEMI JOIN new_key USING (rule, value)"
+        for side in _sides(touching)
     )
     past.connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE sharing_target AS
-        SELECT t.id, s.owner_id FROM ({targets}) AS t
-        LEFT JOIN {_settled(touching)} AS s ON s.target_id = t.id
+        SELECT t.id, s.owner_id FROM ({targets}) AS t LEFT JOIN {_settled(touching)} AS s ON s.target_id = t.id
     """)
     holders = "SELECT owner_id FROM sharing_target WHERE owner_id IS NOT NULL"
     free = f"""

@@ -78,7 +78,7 @@ def evaluate(
             sharing = _sharing(configuration, rules.resource_type)
             _evaluate_one(space, rules, read_at, sharing=sharing, done=done, retry=retry_errored)
             done.append(rules.resource_type.identifier)
-            figures[done[-1]] = {"evaluated": space.count("owner"), **findings.counters(space, rules)}
+            figures[done[-1]] = {"evaluated": space.count("situation"), **findings.counters(space, rules)}
         for rules in resolved:
             sharing = [*_sharing(configuration, rules.resource_type), rules.resource_type.identifier]
             figures[rules.resource_type.identifier]["orphans"] = findings.list_orphans(space, rules, sharing, done)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import duckdb
 
 STATE, VERSIONS = "state", "versions"
+SMALL = 100_000
 Item = EntityType | Association
 
 
@@ -155,6 +156,10 @@ def _create(opened: Past, item: Item) -> None:
     untouched = f"SELECT {fields} FROM {stored} ANTI JOIN {touched} USING ({identity})"
     if not opened.count(written):
         untouched = f"SELECT {fields} FROM {stored}"
+    # A view of a table is quicker to use than one of a file; what is large stays where it is.
+    if opened.count(stored) <= SMALL:
+        connection.execute(f"CREATE TEMP TABLE {name(f'state {identifier}')} AS SELECT {fields} FROM {stored}")
+        untouched = untouched.replace(stored, name(f"state {identifier}"))
     connection.execute(f"""
         CREATE TEMP VIEW {opened.now(identifier)} AS
         {untouched} UNION ALL SELECT {fields} FROM {written} WHERE closed_by_load_id IS NULL

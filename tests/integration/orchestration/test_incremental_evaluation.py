@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from include.orchestration import provision
+from include.orchestration.decisions import APPLY_ALL, Decision
 from include.orchestration.run import Run, close_run
 from tests.integration.orchestration.conftest import Pipeline, person
 
@@ -38,7 +40,8 @@ resource_types:
       - {property: name, expression: name}
       - {property: team, expression: team.code}
 """
-COUNT = 40
+APPROVED = Decision(APPLY_ALL, "Ada Auditor", datetime.now(UTC).isoformat(), "seen")
+COUNT = 60
 
 
 def badge(number: int) -> str:
@@ -50,7 +53,7 @@ def start(pipeline: Pipeline) -> None:
     badges = "\n".join(["number,holder,name,team", *(badge(number) for number in range(COUNT))])
     pipeline.add_connector("doors", DOORS, badges=badges)
     pipeline.people(COUNT)
-    pipeline.synchronize()
+    pipeline.synchronize(decision=APPROVED)
     pipeline.synchronize("initial", connector="Doors")
 
 
@@ -98,10 +101,11 @@ def test_the_orders_of_an_incremental_run_are_those_of_a_complete_one(pipeline: 
     pipeline.write(
         *(person(number, f"Name {number + 1}" if number % 9 == 0 else None) for number in range(5, COUNT + 2))
     )
-    pipeline.synchronize(decision=None, mode="initial")
+    pipeline.synchronize(decision=APPROVED)
     run, counters, verdict = provide(pipeline)
     assert counters["mode"] == "incremental"
-    assert counters["owners_evaluated"] == 4 + 5 + 2
+    renamed = sum(number % 9 == 0 for number in range(5, COUNT))
+    assert counters["owners_evaluated"] == 5 + renamed + 2
     other, _, complete = provide(pipeline, "complete")
     assert orders(run) == orders(other)
     figures = [item.folder.read_json("orders/generation.json")["counters"] for item in (run, other)]

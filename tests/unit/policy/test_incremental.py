@@ -93,15 +93,16 @@ def crowd(folder: Path, chance: random.Random) -> Organisation:
 
 def add_person(chance: random.Random, organisation: Organisation, number: int) -> None:
     organisation.person(
-        number, f"E{number}", title=chance.choice(TITLES), mail=mail(chance), last_name=chance.choice("abcdefgh"),
+        number, f"E{number}", title=chance.choice(TITLES), mail=mail(chance, number), last_name=surname(chance, number),
         status=chance.choice(["active", "active", "left"]), start_date=naive(chance.choice([None, *MOMENTS])),
     )  # fmt: skip
 
 
 def add_user(chance: random.Random, organisation: Organisation, number: int) -> None:
     organisation.user(
-        number, f"E{chance.choice([number - 1000, number - 1000, chance.choice(PEOPLE)])}", title=chance.choice(TITLES),
-        mail=mail(chance), user_name=chance.choice([mail(chance), "Sales", *"abcdefgh", None]),
+        number, f"E{near(chance, number - 1000)}", title=chance.choice(TITLES),
+        mail=mail(chance, number - 1000),
+        user_name=chance.choice([mail(chance, chance.choice(PEOPLE)), surname(chance, number - 1000), None]),
     )  # fmt: skip
     for group in (601, 602):
         if chance.random() < 0.4 and any(row["resource_id"] == group for row in organisation.rows["CRM_Group"]):
@@ -118,8 +119,17 @@ def link_person(chance: random.Random, organisation: Organisation, number: int) 
             organisation.link("HR_PersonManager", number, chance.choice(people))
 
 
-def mail(chance: random.Random) -> str | None:
-    return chance.choice([*(f"m{number}@x" for number in range(30)), "", None])
+def near(chance: random.Random, number: int) -> int:
+    """The number, but now and then another one."""
+    return number if chance.random() < 0.8 else chance.choice(PEOPLE)
+
+
+def mail(chance: random.Random, number: int) -> str | None:
+    return chance.choice(["", None]) if chance.random() < 0.2 else f"m{near(chance, number)}@x"
+
+
+def surname(chance: random.Random, number: int) -> str:
+    return f"Name {near(chance, number)}"
 
 
 def naive(instant: datetime | None) -> datetime | None:
@@ -141,8 +151,9 @@ def change(chance: random.Random, organisation: Organisation) -> None:
 
 def change_person(chance: random.Random, organisation: Organisation) -> None:
     values: dict[str, list[Any]] = {
-        "title": TITLES, "mail": [mail(chance)], "status": ["active", "left"], "first_name": ["Ann", "Bob"],
-        "last_name": list("abcdefgh"), "start_date": [None, *map(naive, MOMENTS)],
+        "title": TITLES, "mail": [mail(chance, chance.choice(PEOPLE))], "status": ["active", "left"],
+        "first_name": ["Ann", "Bob"],
+        "last_name": [surname(chance, chance.choice(PEOPLE))], "start_date": [None, *map(naive, MOMENTS)],
     }  # fmt: skip
     item = chance.choice(list(values))
     pick(chance, organisation, "HR_Person")[item] = chance.choice(values[item])
@@ -154,8 +165,9 @@ def change_organization(chance: random.Random, organisation: Organisation) -> No
 
 def change_user(chance: random.Random, organisation: Organisation) -> None:
     values: dict[str, list[Any]] = {
-        "title": TITLES, "mail": [mail(chance)], "external_id": [f"E{chance.choice(PEOPLE)}"], "level": [1, 2],
-        "user_name": [mail(chance), "Sales", *"abcdefgh"], "skills": ["Sales", None],
+        "title": TITLES, "mail": [mail(chance, chance.choice(PEOPLE))], "level": [1, 2],
+        "external_id": [f"E{chance.choice(PEOPLE)}"],
+        "user_name": [mail(chance, chance.choice(PEOPLE)), surname(chance, 1)], "skills": ["Sales", None],
     }  # fmt: skip
     item = chance.choice(list(values))
     pick(chance, organisation, "CRM_User")[item] = chance.choice(values[item])
