@@ -22,6 +22,7 @@ from include.policy.evaluate import evaluate
 from include.policy.extract import OWNED, extract, extract_orders
 from include.policy.past import STATE, VERSIONS, Past, past, read_items
 from include.policy.position import Position, rules_version
+from include.policy.rules import next_change_at
 from include.policy.touched import Clock
 from include.policy.workspace import Extent
 from include.repository.repository import Repository
@@ -136,12 +137,13 @@ def _prepare(reading: Reading, evaluated_at: datetime) -> tuple[Extent, Position
         return Extent("complete", reason), nowhere
     clock = Clock(position.evaluated_at, evaluated_at, dict(position.target_read_at), reading.target_read_at)
     with reading.open_past(position, own_load, evaluated_at) as opened:
-        find_affected(opened, reading.configuration, reading.connector.resource_types, clock)
+        rules = find_affected(opened, reading.configuration, reading.connector.resource_types, clock)
         if reason := _too_many(opened, reading):
             return Extent("complete", reason), nowhere
-        extract(opened, reading.connector.resource_types)
+        extract(opened, rules)
+        changes = {item.resource_type.identifier: next_change_at(opened.present, item) for item in rules}
     load = int(run.folder.read_json("base/base.json")["newest_load"])
-    return Extent("incremental"), Position(
+    return Extent("incremental", next_change_at=changes), Position(
         position.complete_run, position.complete_load, position.complete_at, run.run_id, load, evaluated_at,
         reading.target_read_at, position.rules,
     )  # fmt: skip

@@ -16,7 +16,8 @@ from include.expressions.paths import Scope
 from include.model.configuration import Configuration
 from include.model.resource_type import ResourceType
 from include.policy.past import Past
-from include.policy.rules import resolve
+from include.policy.periods import dated
+from include.policy.rules import Rules, owners, resolve, time_fields
 from include.policy.states import ProvisioningState as Provisioning
 from include.policy.states import WorkflowState as Workflow
 from include.policy.touched import ASSIGNED, OWNER_QUERIES, TARGET_QUERIES, Clock, Touching
@@ -38,17 +39,18 @@ _HOLDING = f"""
 
 def find_affected(
     past: Past, configuration: Configuration, resource_types: Sequence[ResourceType], clock: Clock
-) -> None:
+) -> list[Rules]:
     """Create ``affected_owner`` (resource_type, owner_id) and ``affected_target`` (entity_type, target_id).
 
-    Leaves ``holding`` too: who holds what of these resource types and of those that share their targets.
+    Returns:
+        The rules of each resource type.
 
     Raises:
         PolicyError: a rule cannot be used.
     """
     every = [item for connector in configuration.connectors for item in connector.resource_types]
     types = [
-        Touching(past, resolve(past.workspace, item), [
+        Touching(past, resolve(past.present, item), [
             other.identifier for other in every
             if other.target_entity_type == item.target_entity_type and other.identifier != item.identifier
         ], clock)
@@ -63,14 +65,15 @@ def find_affected(
         )
     )
     for item in types:
-        for owners in OWNER_QUERIES:
-            for query in owners(item):
+        for find_owners in OWNER_QUERIES:
+            for query in find_owners(item):
                 _add_owners(past, item.resource_type, query)
-        for targets in TARGET_QUERIES:
-            for query in targets(item):
+        for find_targets in TARGET_QUERIES:
+            for query in find_targets(item):
                 _add_targets(past, item.resource_type.target_entity_type, query)
     while sum(_grow(item, types) for item in types):
         pass
+    return [item.rules for item in types]
 
 
 def _add_owners(past: Past, resource_type: ResourceType, query: str) -> int:
@@ -156,15 +159,15 @@ def _settled(touching: Touching) -> str:
     return f"(FROM {_held(touching)} WHERE NOT proposed AND target_id IN (SELECT resource_id FROM {target}))"
 
 
-def _included(touching: Touching, owners: str, *, before: bool) -> str:
+def _included(touching: Touching, chosen: str, *, before: bool) -> str:
     """Query: those owners whom the type rule includes, now or at the last evaluation."""
-    past, source = touching.past, touching.rules.source
-    relation = past.before if before else past.now
-    limited = f"(FROM {relation(source.entity_type)} WHERE resource_id IN ({owners}))"
-    condition = touching.rules.condition
+    past, rules = touching.past, touching.rules
+    space = past.former if before else past.present
+    limited = f"(FROM {space.relation(rules.source.entity_type)} WHERE resource_id IN ({chosen}))"
+    ruled = dated(rules.resource_type, owners(space, rules, time_fields(rules), limited))
     if before:
-        condition = condition.replace(f"{EVALUATED_AT}()", timestamp(touching.clock.before))
-    return f"SELECT source.resource_id FROM {source.from_clause(relation, limited)} WHERE {condition}"
+        ruled = ruled.replace(f"{EVALUATED_AT}()", timestamp(touching.clock.before))
+    return f"SELECT owner_id FROM {ruled} WHERE included"
 
 
 def _add_sharers(touching: Touching) -> int:
@@ -264,7 +267,7 @@ def _free_keys(touching: Touching, free: Mapping[str, str]) -> str:
 def _add_free(touching: Touching) -> int:
     """Add the owners and targets with a key of ``new_key`` that may be paired."""
     past, resource_type = touching.past, touching.resource_type
-    owners, targets = (
+    free_owners, targets = (
         f"SELECT DISTINCT id FROM ({side.rows(past.now, None, str)}) SEMI JOIN new_key USING (rule, value)"
         for side in _sides(touching)
     )
@@ -278,4 +281,4 @@ def _add_free(touching: Touching) -> int:
         WHERE owner_id IS NULL OR owner_id NOT IN ({_included(touching, holders, before=False)})
     """
     grown = _add_targets(past, resource_type.target_entity_type, free)
-    return grown + _add_owners(past, resource_type, f"{owners} EXCEPT SELECT owner_id FROM {_settled(touching)}")
+    return grown + _add_owners(past, resource_type, f"{free_owners} EXCEPT SELECT owner_id FROM {_settled(touching)}")

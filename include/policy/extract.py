@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from include.expressions.paths import Link, Scope
+from include.expressions.paths import Link
 from include.model.configuration import EntityType
-from include.model.resource_type import QueryRule, ResourceType
+from include.model.resource_type import ResourceType
 from include.policy.inputs import Reads, owner_reads, reads_of, target_reads
 from include.policy.past import Past
-from include.policy.rules import expression
+from include.policy.rules import Rules
 from include.policy.states import ProvisioningState as Provisioning
 from include.policy.states import WorkflowState as Workflow
 from include.policy.touched import ASSIGNED, NAVIGATION, SCALAR
@@ -31,7 +31,7 @@ def owned_query(assigned: str) -> str:
     """
 
 
-def extract(past: Past, resource_types: Sequence[ResourceType]) -> None:
+def extract(past: Past, rules: Sequence[Rules]) -> None:
     """Write the rows that an evaluation of ``affected_owner`` and ``affected_target`` reads, and these two.
 
     A file for every item, be it empty: of owners and targets the affected ones, their assignments, and what links
@@ -40,6 +40,9 @@ def extract(past: Past, resource_types: Sequence[ResourceType]) -> None:
     execute = past.connection.execute
     execute("CREATE TEMP TABLE needed (entity_type VARCHAR, resource_id BIGINT)")
     execute("CREATE TEMP TABLE followed (association VARCHAR, resource1_id BIGINT, resource2_id BIGINT)")
+    resource_types = [item.resource_type for item in rules]
+    for one in rules:
+        _need_sought(past, one)
     for item in resource_types:
         owners = f"SELECT owner_id FROM affected_owner WHERE resource_type = {literal(item.identifier)}"
         targets = f"SELECT target_id FROM affected_target WHERE entity_type = {literal(item.target_entity_type)}"
@@ -164,8 +167,6 @@ def _need_links(past: Past, resource_type: ResourceType, targets: str) -> None:
             SELECT resource_id FROM {past.now(linked)}
             WHERE CAST({name(rule.target_property)} AS VARCHAR) = {literal(rule.target_value)}
         """)  # fmt: skip
-    for query_rule in resource_type.query_rules:
-        _need_sought(past, resource_type, query_rule, links[query_rule.navigation])
 
 
 def _stored_navigations(past: Past, resource_type: ResourceType) -> set[str]:
@@ -177,24 +178,20 @@ def _stored_navigations(past: Past, resource_type: ResourceType) -> set[str]:
     return {str(item) for (item,) in found}
 
 
-def _need_sought(past: Past, resource_type: ResourceType, rule: QueryRule, link: Link) -> None:
-    """The linked resources that have the value which a query rule seeks for an affected owner."""
-    graph = past.graph
-    source, linked = Scope(graph, resource_type.source_entity_type), Scope(graph, link.entity_type)
-    sought = expression(past.connection, rule.source_expression, source)
-    found = expression(past.connection, rule.target_expression, linked)
-    owners = f"SELECT owner_id FROM affected_owner WHERE resource_type = {literal(resource_type.identifier)}"
-    limited = f"(FROM {past.now(source.entity_type)} WHERE resource_id IN ({owners}))"
-    past.connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE sought_link AS
-        SELECT linked.id FROM (
-            SELECT source.resource_id AS id, CAST({found} AS VARCHAR) AS value FROM {linked.from_clause(past.now)}
-        ) AS linked
-        WHERE value IN (SELECT CAST({sought} AS VARCHAR) FROM {source.from_clause(past.now, limited)})
-    """)
-    _follow(
-        past, reads_of(graph, link.entity_type, [rule.target_expression], frozenset()), "SELECT id FROM sought_link"
-    )
+def _need_sought(past: Past, rules: Rules) -> None:
+    """The linked resources that have the key which a query rule seeks for an affected owner."""
+    owners = f"SELECT owner_id FROM affected_owner WHERE resource_type = {literal(rules.resource_type.identifier)}"
+    limited = f"(FROM {past.now(rules.source.entity_type)} WHERE resource_id IN ({owners}))"
+    for position, column in enumerate(rules.queries):
+        _, sought = rules.owner_fields[f"query_key_{position}"]
+        past.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE sought_link AS
+            SELECT id FROM (
+                SELECT source.resource_id AS id, {column.key} AS key FROM {column.linked.from_clause(past.now)}
+            ) WHERE key IN (SELECT {sought} FROM {rules.source.from_clause(past.now, limited)})
+        """)
+        reads = reads_of(past.graph, column.link.entity_type, [column.rule.target_expression], frozenset())
+        _follow(past, reads, "SELECT id FROM sought_link")
 
 
 def _write_assignments(past: Past, resource_types: Iterable[ResourceType]) -> None:

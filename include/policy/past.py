@@ -7,7 +7,7 @@ run only what it needs is brought together, and nothing is read twice from the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from include.expressions import functions
 from include.expressions.paths import EntityGraph
 from include.model.configuration import Association, EntityType
-from include.policy import decisions
+from include.policy import comparison, decisions
 from include.policy.workspace import Workspace
 from include.repository.system import PROVISIONING_ENTITY_TYPES
 from include.storage.engine import confine, engine, literal, name
@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 STATE, VERSIONS = "state", "versions"
 SMALL = 100_000
 Item = EntityType | Association
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastWorkspace(Workspace):
+    """A workspace over relations instead of files."""
+
+    relations: Callable[[str], str]
+
+    def relation(self, identifier: str) -> str:
+        """The relation of an entity type or association."""
+        return self.relations(identifier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +60,14 @@ class Past:
     items: dict[str, Item] = field(default_factory=dict)
 
     @property
-    def workspace(self) -> Workspace:
-        """For what compiles rules."""
-        return Workspace(self.connection, self.state, self.graph)
+    def present(self) -> Workspace:
+        """What is stored now, for what evaluates rules over it."""
+        return PastWorkspace(self.connection, self.base, self.graph, relations=self.now)
+
+    @property
+    def former(self) -> Workspace:
+        """What was stored when the last evaluation read it."""
+        return PastWorkspace(self.connection, self.base, self.graph, relations=self.before)
 
     def now(self, identifier: str) -> str:
         """The relation of the rows that are current."""
@@ -132,7 +148,7 @@ def past(
     base.make()
     with engine(run) as connection:
         functions.install(connection, evaluated_at)
-        for function in decisions.FUNCTIONS:
+        for function in (*decisions.FUNCTIONS, *comparison.FUNCTIONS):
             connection.execute(function)
         confine(connection, base, state, versions, changes)
         named = {item.identifier: item for item in items}

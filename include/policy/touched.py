@@ -11,10 +11,12 @@ from datetime import datetime
 
 from include.expressions.functions import EVALUATED_AT, timestamp
 from include.expressions.paths import Link, Scope
-from include.model.resource_type import QueryRule, ResourceType
+from include.model.resource_type import ResourceType
+from include.policy.decisions import SENT
 from include.policy.inputs import Reads, owner_reads, reads_of, target_reads
 from include.policy.past import Past
-from include.policy.rules import Rules, expression
+from include.policy.periods import dated, holds, is_timed
+from include.policy.rules import Rules, expression, owners, time_fields
 from include.repository.system import ASSIGNED_RESOURCE_NAVIGATION, ASSIGNED_RESOURCE_SCALAR, ASSIGNED_RESOURCE_TYPE
 from include.storage.engine import literal, name
 
@@ -155,40 +157,59 @@ def owners_of_changed_link_targets(touching: Touching) -> Iterator[str]:
             WHERE CAST({name(key)} AS VARCHAR) = {literal(column.rule.target_value)} AND resource_id IN ({changed})
         """).fetchall()
         if concerned:
-            _, condition = rules.owner_fields[f"navigation_{position}"]
+            _, condition = rules.owner_fields[f"condition_{position}"]
             yield f"SELECT source.resource_id FROM {rules.source.from_clause(past.now)} WHERE {condition}"
 
 
 def owners_of_changed_query_targets(touching: Touching) -> Iterator[str]:
-    """Owners for whom a query rule seeks a value that something linked has now, or had."""
-    past = touching.past
-    for rule in touching.resource_type.query_rules:
-        link = past.graph.links[touching.resource_type.target_entity_type][rule.navigation]
-        yield from _sought(touching, rule, link)
-
-
-def _sought(touching: Touching, rule: QueryRule, link: Link) -> Iterator[str]:
-    past = touching.past
-    source, target = Scope(past.graph, touching.rules.source.entity_type), Scope(past.graph, link.entity_type)
-    seeks, has = (
-        expression(past.connection, rule.source_expression, source),
-        expression(past.connection, rule.target_expression, target),
-    )
-    reads = reads_of(past.graph, link.entity_type, [rule.target_expression], frozenset())
-    changed = " UNION ".join(_by_inputs(past, reads))
-    if changed:
-        values = " UNION ".join(
-            f"SELECT CAST({has} AS VARCHAR) FROM {target.from_clause(relation)} WHERE source.resource_id IN ({changed})"
-            for relation in (past.now, past.before)
-        )
-        yield f"""
-            SELECT source.resource_id FROM {source.from_clause(past.now)} WHERE CAST({seeks} AS VARCHAR) IN ({values})
-        """
+    """Owners for whom a query rule seeks a key that something linked has now, or had."""
+    past, rules = touching.past, touching.rules
+    for position, column in enumerate(rules.queries):
+        reads = reads_of(past.graph, column.link.entity_type, [column.rule.target_expression], frozenset())
+        changed = " UNION ".join(_by_inputs(past, reads))
+        if changed:
+            keys = " UNION ".join(
+                f"SELECT {column.key} FROM {column.linked.from_clause(relation)} WHERE source.resource_id IN ({changed})"
+                for relation in (past.now, past.before)
+            )
+            _, sought = rules.owner_fields[f"query_key_{position}"]
+            yield f"SELECT source.resource_id FROM {rules.source.from_clause(past.now)} WHERE {sought} IN ({keys})"
 
 
 def owners_of_passing_time(touching: Touching) -> Iterator[str]:
-    """Owners for whom an expression that reads ``evaluated_at`` has another value now."""
+    """Owners for whom a rule begins or ends to hold, or an expression that reads ``evaluated_at`` changes."""
     yield from _by_clock(touching, touching.owner_reads)
+    resource_type, rules = touching.resource_type, touching.rules
+    if is_timed(resource_type):
+        timed = (*resource_type.scalar_rules, *resource_type.navigation_rules)
+        held = {f"held_{place}": holds(resource_type, rule) for place, rule in enumerate(timed)}
+        was = ", ".join(["included AS was_included", *(f"{sql} AS {column}" for column, sql in held.items())])
+        before = dated(resource_type, owners(touching.past.present, rules, time_fields(rules)))
+        before = before.replace(f"{EVALUATED_AT}()", timestamp(touching.clock.before))
+        same = dated(
+            resource_type, f"(SELECT * EXCLUDE (included, holds_from, holds_until, decided_for), {was} FROM {before})"
+        )
+        differs = " OR ".join(
+            [
+                "included IS DISTINCT FROM was_included",
+                *(f"({sql}) IS DISTINCT FROM {column}" for column, sql in held.items()),
+            ]
+        )
+        yield f"SELECT owner_id FROM {same} WHERE {differs}"
+
+
+def owners_of_waiting_answers(touching: Touching) -> Iterator[str]:
+    """Owners of what was sent and not answered, where it may wait for so long only."""
+    if touching.resource_type.transmitted_state_validity_period:
+        past, identifier = touching.past, literal(touching.resource_type.identifier)
+        sent = " UNION ALL ".join(
+            f"SELECT assignment FROM {past.now(item)} WHERE provisioning_state IN {SENT}"
+            for item in (ASSIGNED, SCALAR, NAVIGATION)
+        )
+        yield f"""
+            SELECT owner_id FROM {past.now(ASSIGNED)}
+            WHERE resource_type = {identifier} AND assignment IN ({sent})
+        """
 
 
 def targets_of_changed_inputs(touching: Touching) -> Iterator[str]:
@@ -243,6 +264,7 @@ OWNER_QUERIES: tuple[Query, ...] = (
     owners_of_changed_link_targets,
     owners_of_changed_query_targets,
     owners_of_passing_time,
+    owners_of_waiting_answers,
 )
 TARGET_QUERIES: tuple[Query, ...] = (
     targets_of_changed_inputs,

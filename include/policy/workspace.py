@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from include.expressions import functions
 from include.expressions.paths import EntityGraph
 from include.model.resource_type import ResourceType
-from include.policy import decisions
+from include.policy import comparison, decisions
 from include.policy.errors import PolicyError
 from include.storage.engine import confine, engine, literal
 from include.storage.folder import Folder
@@ -28,12 +28,14 @@ OTHER_FINDINGS = "other_findings.parquet"
 class Extent:
     """Of whom an evaluation is: of all owners, or of those whom changes concern.
 
-    ``reason`` says why it is complete; ``base`` is the folder of the run that holds what is stored.
+    ``reason`` says why it is complete; ``base`` is the folder of the run that holds what is stored. An incremental
+    one is told when time alone may change the outcome of each resource type next: it does not see all owners.
     """
 
     mode: Literal["complete", "incremental"] = "complete"
     reason: str | None = None
     base: str = "base"
+    next_change_at: Mapping[str, datetime | None] = field(default_factory=dict)
 
 
 COMPLETE = Extent()
@@ -106,7 +108,7 @@ def workspace(
     changes.make()
     with engine(run) as connection:
         functions.install(connection, evaluated_at)
-        for function in decisions.FUNCTIONS:
+        for function in (*decisions.FUNCTIONS, *comparison.FUNCTIONS):
             connection.execute(function)
         confine(connection, base, changes)
         yield Workspace(connection, base, graph, extent.mode == "incremental")

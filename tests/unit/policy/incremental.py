@@ -18,6 +18,7 @@ from include.policy.affected import find_affected
 from include.policy.evaluate import Evaluation, evaluate
 from include.policy.extract import extract
 from include.policy.past import past, read_items
+from include.policy.rules import next_change_at
 from include.policy.touched import Clock
 from include.policy.workspace import Extent
 from include.storage.folder import Folder
@@ -80,15 +81,16 @@ class History:
         clock = Clock(self.evaluated_at, evaluated_at, *reads)
         window = {"load": self.read, "own_load": self.own, "evaluated_at": evaluated_at}
         with past(run, run, run, EntityGraph.of(project), ITEMS, **window) as opened:
-            find_affected(opened, project, organisation.resource_types, clock)
-            extract(opened, organisation.resource_types)
+            rules = find_affected(opened, project, organisation.resource_types, clock)
+            extract(opened, rules)
+            changes = {item.resource_type.identifier: next_change_at(opened.present, item) for item in rules}
         evaluation = evaluate(
             project,
             organisation.resource_types,
             run,
             evaluated_at=evaluated_at,
             target_read_at=reads[1],
-            extent=Extent("incremental"),
+            extent=Extent("incremental", next_change_at=changes),
         )
         organisation.load_changes()
         self.read, self.own = read, self.load()
