@@ -168,9 +168,9 @@ def owners_of_changed_query_targets(touching: Touching) -> Iterator[str]:
         reads = reads_of(past.graph, column.link.entity_type, [column.rule.target_expression], frozenset())
         changed = " UNION ".join(_by_inputs(past, reads))
         if changed:
-            keys = " UNION ".join(
-                f"SELECT {column.key} FROM {column.linked.from_clause(relation)} WHERE source.resource_id IN ({changed})"
-                for relation in (past.now, past.before)
+            keys = f"WITH changed AS ({changed}) " + " UNION ".join(
+                f"SELECT {column.key} FROM {linked} WHERE source.resource_id IN (FROM changed)"
+                for linked in map(column.linked.from_clause, (past.now, past.before))
             )
             _, sought = rules.owner_fields[f"query_key_{position}"]
             yield f"SELECT source.resource_id FROM {rules.source.from_clause(past.now)} WHERE {sought} IN ({keys})"
@@ -189,12 +189,8 @@ def owners_of_passing_time(touching: Touching) -> Iterator[str]:
         same = dated(
             resource_type, f"(SELECT * EXCLUDE (included, holds_from, holds_until, decided_for), {was} FROM {before})"
         )
-        differs = " OR ".join(
-            [
-                "included IS DISTINCT FROM was_included",
-                *(f"({sql}) IS DISTINCT FROM {column}" for column, sql in held.items()),
-            ]
-        )
+        pairs = [("included", "was_included"), *((sql, column) for column, sql in held.items())]
+        differs = " OR ".join(f"({now}) IS DISTINCT FROM {then}" for now, then in pairs)
         yield f"SELECT owner_id FROM {same} WHERE {differs}"
 
 

@@ -13,7 +13,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from include.model.resource_type import CorrelationRule, NavigationRule, ResourceType, ScalarRule, TypeRule
+from include.model.resource_type import (
+    CorrelationRule,
+    NavigationRule,
+    QueryRule,
+    ResourceType,
+    ScalarRule,
+    TimeOffset,
+    TypeRule,
+)
 from include.policy.states import ProvisioningState as P
 from include.policy.states import WorkflowState as W
 from tests.unit.policy.incremental import History
@@ -24,6 +32,7 @@ PEOPLE = range(1, 41)
 ORGANIZATIONS = range(1, 5)
 TITLES = ["Clerk", "Boss", "", None]
 MOMENTS = [NOW + timedelta(hours=hours) for hours in (-30, -1, 1, 5, 30)]
+EARLIER_BY_TWO_HOURS = TimeOffset(reference="before", before_minutes=-120, after_minutes=120)
 LATER_THAN_NOW = NOW + timedelta(hours=3)
 EXAMPLES = 200
 Change = Callable[[random.Random, Organisation], None]
@@ -38,11 +47,19 @@ LAW = settings(
 def resource_types(chance: random.Random) -> tuple[ResourceType, ...]:
     """Rules over properties, links of the first and of the second order, and the clock; some share targets."""
     conditions = ["status = 'active'", "status = 'active' AND start_date <= evaluated_at", "organization.code <> 'O3'"]
+    timed = chance.random() < 0.5
+    queries = (
+        QueryRule(
+            navigation="groups", source_expression="organization.name", target_expression="display_name",
+            confidence=chance.choice([80, 100]),
+        ),
+    )[: chance.choice([0, 1])]  # fmt: skip
     account = nominative(
+        fulfil_hours_ahead_of_time=chance.choice([0, 4]),
         allow_add=chance.random() < 0.8,
         allow_remove=chance.random() < 0.7,
         block_provisioning=chance.random() < 0.4,
-        type_rule=TypeRule(condition=chance.choice(conditions)),
+        type_rule=TypeRule(condition=chance.choice(conditions), start="start_date" if timed else None),
         correlation_rules=(
             CorrelationRule(source_expression="employee_id", target_expression="external_id", confidence=120),
             CorrelationRule(source_expression="mail", target_expression="mail", confidence=chance.choice([90, 110])),
@@ -52,8 +69,10 @@ def resource_types(chance: random.Random) -> tuple[ResourceType, ...]:
             ScalarRule(property="title", expression="title"),
             ScalarRule(property="user_name", expression="manager.organization.name"),
             ScalarRule(property="mail", expression="mail", is_mapped=False),
+            *([ScalarRule(property="skills", expression="title", time_offset=EARLIER_BY_TWO_HOURS)] if timed else []),
         ),
-        navigation_rules=(
+        query_rules=queries,
+        navigation_rules=() if queries else (
             NavigationRule(
                 navigation="groups", target_property="display_name", target_value="Sales",
                 condition=chance.choice(["organization.code = 'O1'", "manager.title = 'Boss'"]),
