@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from include.expressions.paths import EntityGraph
@@ -20,8 +20,8 @@ from include.orchestration.run import Run
 from include.policy.affected import find_affected
 from include.policy.evaluate import evaluate
 from include.policy.extract import OWNED, extract, extract_orders
-from include.policy.past import STATE, VERSIONS, Past, past, read_items
-from include.policy.position import Position, rules_version
+from include.policy.past import STATE, VERSIONS, Item, Past, past, read_items
+from include.policy.position import Position, rules_version, state_sha256
 from include.policy.rules import next_change_at
 from include.policy.touched import Clock
 from include.policy.workspace import Extent
@@ -55,10 +55,14 @@ class Reading:
     target_read_at: dict[str, datetime]
 
     @property
+    def items(self) -> list[Item]:
+        """Everything of which rows are read."""
+        return read_items(self.entity_types, self.associations)
+
+    @property
     def rules(self) -> str:
         """The version of rules and mapping."""
-        items = [*self.entity_types, *self.associations]
-        return rules_version(self.configuration, self.connector.resource_types, items)
+        return rules_version(self.configuration, self.connector.resource_types, self.items)
 
     def export_all(self, folder: str) -> int:
         """Write all that is stored; the newest load in it."""
@@ -78,9 +82,8 @@ class Reading:
 
     def open_past(self, position: Position, own_load: int, evaluated_at: datetime) -> AbstractContextManager[Past]:
         """All that is stored, from ``state/`` of the last complete evaluation and what was written since."""
-        items = read_items(self.entity_types, self.associations)
         loads = self.repository.export_versions(
-            self.run.folder.child(VERSIONS), scope(self.connector.identifier), items, position.complete_load
+            self.run.folder.child(VERSIONS), scope(self.connector.identifier), self.items, position.complete_load
         )
         self.run.folder.child("base").write_json("base.json", {"connector": scope(self.connector.identifier), **loads})
         return past(
@@ -88,7 +91,7 @@ class Reading:
             self.folder(position.complete_run),
             self.folder(position.run),
             EntityGraph.of(self.configuration),
-            items,
+            self.items,
             load=position.load,
             own_load=own_load,
             evaluated_at=evaluated_at,
@@ -99,16 +102,24 @@ def evaluate_run(reading: Reading, evaluated_at: datetime) -> Position:
     """Evaluate the connector's resource types in the mode of the run, or completely where it must be.
 
     Returns:
-        The position to record with the load of ``changes/``; ``base`` of the extent has its base load.
+        The position to record with the load of ``changes/``; ``base/base.json`` names the base of this load.
     """
     extent, position = _prepare(reading, evaluated_at)
-    if extent.mode == "complete":
+    if position is None:
         load = reading.export_all(STATE)
         extent = Extent("complete", extent.reason, STATE)
+        state = state_sha256(reading.run.folder.child(STATE), reading.items)
         position = Position(
-            reading.run.run_id, load, evaluated_at, reading.run.run_id, load, evaluated_at, reading.target_read_at,
-            reading.rules,
-        )  # fmt: skip
+            complete_run=reading.run.run_id,
+            complete_load=load,
+            complete_at=evaluated_at,
+            state=state,
+            run=reading.run.run_id,
+            load=load,
+            evaluated_at=evaluated_at,
+            target_read_at=reading.target_read_at,
+            rules=reading.rules,
+        )
         reading.run.folder.child("base").write_json("base.json", reading.run.folder.read_json(f"{STATE}/base.json"))
     logger.info(
         "%s: %s evaluation%s", reading.connector.identifier, extent.mode, f": {extent.reason}" if extent.reason else ""
@@ -124,29 +135,29 @@ def evaluate_run(reading: Reading, evaluated_at: datetime) -> Position:
     return position
 
 
-def _prepare(reading: Reading, evaluated_at: datetime) -> tuple[Extent, Position]:
+def _prepare(reading: Reading, evaluated_at: datetime) -> tuple[Extent, Position | None]:
     """Bring together what an incremental evaluation reads, or say why it must be complete."""
-    run, nowhere = reading.run, Position("", 0, evaluated_at, "", 0, evaluated_at, {}, "")
+    run = reading.run
     if run.requested_mode != "incremental":
-        return Extent("complete", "asked for"), nowhere
+        return Extent("complete", "asked for"), None
     known = reading.repository.position(scope(reading.connector.identifier), COOKIE)
     if known is None:
-        return Extent("complete", "nothing was evaluated before"), nowhere
+        return Extent("complete", "nothing was evaluated before"), None
     position, own_load = Position.from_text(known[0]), known[1]
     if reason := _obstacle(reading, position):
-        return Extent("complete", reason), nowhere
+        return Extent("complete", reason), None
     clock = Clock(position.evaluated_at, evaluated_at, dict(position.target_read_at), reading.target_read_at)
     with reading.open_past(position, own_load, evaluated_at) as opened:
         rules = find_affected(opened, reading.configuration, reading.connector.resource_types, clock)
         if reason := _too_many(opened, reading):
-            return Extent("complete", reason), nowhere
+            return Extent("complete", reason), None
         extract(opened, rules)
         changes = {item.resource_type.identifier: next_change_at(opened.present, item) for item in rules}
     load = int(run.folder.read_json("base/base.json")["newest_load"])
-    return Extent("incremental", next_change_at=changes), Position(
-        position.complete_run, position.complete_load, position.complete_at, run.run_id, load, evaluated_at,
-        reading.target_read_at, position.rules,
-    )  # fmt: skip
+    position = replace(
+        position, run=run.run_id, load=load, evaluated_at=evaluated_at, target_read_at=reading.target_read_at
+    )
+    return Extent("incremental", next_change_at=changes), position
 
 
 def _obstacle(reading: Reading, position: Position) -> str | None:
@@ -154,15 +165,18 @@ def _obstacle(reading: Reading, position: Position) -> str | None:
     if position.rules != reading.rules:
         return "the rules or the mapping have changed since the last evaluation"
     state = reading.folder(position.complete_run).child(STATE)
-    if not state.exists("base.json") or not reading.folder(position.run).exists("changes/findings.parquet"):
+    files = [state.exists(f"{item.identifier}.parquet") for item in reading.items]
+    if not all(files) or not reading.folder(position.run).exists("changes/findings.parquet"):
         return f"the files of run {position.run}, or those of the complete run {position.complete_run}, are gone"
     if reading.repository.has_lost_history(position.complete_at):
         return "history was purged or thinned since the last complete evaluation"
     written = reading.repository.rows_written(position.complete_load)
-    for item in read_items(reading.entity_types, reading.associations):
+    for item in reading.items:
         changed = written.get(item.identifier, 0)
         if changed > FEW and changed > MAXIMUM_SHARE * _rows(state, item.identifier):
             return f"{changed} rows of {item.identifier} were written since the last complete evaluation"
+    if state_sha256(state, reading.items) != position.state:
+        return f"the files in state/ of run {position.complete_run} are not those that it wrote"
     return None
 
 

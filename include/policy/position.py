@@ -10,6 +10,7 @@ from datetime import datetime
 
 from include.model.configuration import Association, Configuration, EntityType
 from include.model.resource_type import ResourceType
+from include.storage.folder import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Position:
         complete_run: the run of the last complete evaluation, whose ``state/`` holds all that was stored.
         complete_load: the newest load that ``state/`` holds.
         complete_at: the instant that it evaluated at.
+        state: SHA-256 over the files of ``state/`` (``state_sha256``).
         run: the run of the last evaluation.
         load: the newest load that the last evaluation read.
         evaluated_at: the instant that it evaluated at.
@@ -30,6 +32,7 @@ class Position:
     complete_run: str
     complete_load: int
     complete_at: datetime
+    state: str
     run: str
     load: int
     evaluated_at: datetime
@@ -43,6 +46,7 @@ class Position:
                 "complete_run": self.complete_run,
                 "complete_load": self.complete_load,
                 "complete_at": self.complete_at.isoformat(),
+                "state": self.state,
                 "run": self.run,
                 "load": self.load,
                 "evaluated_at": self.evaluated_at.isoformat(),
@@ -58,6 +62,14 @@ class Position:
         read = {key: datetime.fromisoformat(value) for key, value in content.pop("target_read_at").items()}
         instants = {key: datetime.fromisoformat(content.pop(key)) for key in ("complete_at", "evaluated_at")}
         return cls(**content, **instants, target_read_at=read)
+
+
+def state_sha256(state: Folder, items: Sequence[EntityType | Association]) -> str:
+    """SHA-256 over the files of what was stored, by name."""
+    digest = hashlib.sha256()
+    for file in sorted(f"{item.identifier}.parquet" for item in items):
+        digest.update(f"{file} {state.sha256(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def rules_version(

@@ -131,11 +131,19 @@ def test_changed_rules_and_missing_files_make_a_run_complete_and_it_says_so(pipe
     second, counters, _ = provide(pipeline)
     assert counters["reason"] == "the rules or the mapping have changed since the last evaluation"
     assert changes(counters)["assigned_resource_scalar"] == COUNT
-    Path(second.folder.file("state/base.json")).unlink()
+    Path(second.folder.file("state/Staff_Team.parquet")).unlink()
     _, counters, _ = provide(pipeline)
     gone = f"the files of run {second.run_id}, or those of the complete run {second.run_id}, are gone"
     assert (counters["mode"], counters["reason"]) == ("complete", gone)
     assert first.run_id != second.run_id
+
+
+def test_state_that_somebody_changed_is_not_built_upon(pipeline: Pipeline) -> None:
+    start(pipeline)
+    run, _, _ = provide(pipeline)
+    Path(run.folder.file("state/Staff_Person.parquet")).write_bytes(b"something else")
+    _, counters, _ = provide(pipeline)
+    assert counters["reason"] == f"the files in state/ of run {run.run_id} are not those that it wrote"
 
 
 def test_history_that_was_removed_since_makes_a_run_complete(pipeline: Pipeline) -> None:
