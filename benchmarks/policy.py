@@ -66,4 +66,8 @@ def _provide(place: Place, run_id: str, mode: str, steps: tuple[str, ...] = STEP
     """One provisioning run up to its orders; what each step took."""
     environment = place.environment
     process.run("benchmarks.policy_step", "open", run_id, mode, environment=environment)
-    return {step: process.run("benchmarks.policy_step", step, run_id, mode, environment=environment) for step in steps}
+    measured = {
+        step: process.run("benchmarks.policy_step", step, run_id, mode, environment=environment) for step in steps
+    }
+    process.run("benchmarks.policy_step", "close", run_id, mode, environment=environment)
+    return measured

@@ -51,12 +51,12 @@ def extract(past: Past, rules: Sequence[Rules]) -> None:
         _need_links(past, item, targets)
     _write_assignments(past, resource_types)
     _write_other_findings(past, resource_types)
-    for identifier, item in past.items.items():
+    for identifier, stored in past.items.items():
         if identifier in {ASSIGNED, SCALAR, NAVIGATION}:
             continue
         if identifier == PROVISIONING_ORDER.identifier:
             _write(past, identifier, f"FROM {past.now(identifier)} LIMIT 0")
-        elif isinstance(item, EntityType):
+        elif isinstance(stored, EntityType):
             needed = f"SELECT resource_id FROM needed WHERE entity_type = {literal(identifier)}"
             _write(past, identifier, f"FROM {past.now(identifier)} WHERE resource_id IN ({needed})")
         else:
@@ -154,7 +154,8 @@ def _reached(link: Link, ids: str) -> str:
 def _need_links(past: Past, resource_type: ResourceType, targets: str) -> None:
     """The links of the targets, and what rules may lead them to."""
     links = past.graph.links.get(resource_type.target_entity_type, {})
-    ruled = {item.navigation for item in (*resource_type.navigation_rules, *resource_type.query_rules)}
+    ruled = {item.navigation for item in resource_type.navigation_rules}
+    ruled |= {item.navigation for item in resource_type.query_rules}
     for identifier in sorted(ruled | _stored_navigations(past, resource_type)):
         if link := links.get(identifier):
             past.connection.execute(f"""

@@ -53,7 +53,7 @@ def target_expressions(resource_type: ResourceType) -> list[str]:
 
 def owner_reads(graph: EntityGraph, resource_type: ResourceType) -> Reads:
     """What the rules read of owners."""
-    more = frozenset({resource_type.depends_on_owner_property} - {None})
+    more = frozenset(item for item in [resource_type.depends_on_owner_property] if item is not None)
     return reads_of(graph, resource_type.source_entity_type, owner_expressions(resource_type), more)
 
 

@@ -59,9 +59,11 @@ class Position:
     def from_text(cls, text: str) -> Position:
         """From its JSON text."""
         content = json.loads(text)
-        read = {key: datetime.fromisoformat(value) for key, value in content.pop("target_read_at").items()}
-        instants = {key: datetime.fromisoformat(content.pop(key)) for key in ("complete_at", "evaluated_at")}
-        return cls(**content, **instants, target_read_at=read)
+        read = content["target_read_at"]
+        content["target_read_at"] = {key: datetime.fromisoformat(value) for key, value in read.items()}
+        for key in ("complete_at", "evaluated_at"):
+            content[key] = datetime.fromisoformat(content[key])
+        return cls(**content)
 
 
 def state_sha256(state: Folder, items: Sequence[EntityType | Association]) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from include.expressions.functions import EVALUATED_AT, timestamp
 from include.expressions.paths import Link, Scope
-from include.model.resource_type import ResourceType
+from include.model.resource_type import NavigationRule, ResourceType, ScalarRule
 from include.policy.decisions import SENT
 from include.policy.inputs import Reads, owner_reads, reads_of, target_reads
 from include.policy.past import Past
@@ -181,7 +181,7 @@ def owners_of_passing_time(touching: Touching) -> Iterator[str]:
     yield from _by_clock(touching, touching.owner_reads)
     resource_type, rules = touching.resource_type, touching.rules
     if is_timed(resource_type):
-        timed = (*resource_type.scalar_rules, *resource_type.navigation_rules)
+        timed: list[ScalarRule | NavigationRule] = [*resource_type.scalar_rules, *resource_type.navigation_rules]
         held = {f"held_{place}": holds(resource_type, rule) for place, rule in enumerate(timed)}
         was = ", ".join(["included AS was_included", *(f"{sql} AS {column}" for column, sql in held.items())])
         before = dated(resource_type, owners(touching.past.present, rules, time_fields(rules)))
