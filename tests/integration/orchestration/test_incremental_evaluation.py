@@ -149,7 +149,9 @@ def test_state_that_somebody_changed_is_not_built_upon(pipeline: Pipeline) -> No
 def test_history_that_was_removed_since_makes_a_run_complete(pipeline: Pipeline) -> None:
     start(pipeline)
     provide(pipeline)
-    pipeline.repository.thin("60:1", by="Ada Auditor")
+    pipeline.write(*(person(number, {7: "Renamed"}.get(number)) for number in range(COUNT)))
+    pipeline.synchronize()
+    pipeline.repository.purge_before(datetime.now(UTC), by="Ada Auditor")
     _, counters, _ = provide(pipeline)
     assert counters["reason"] == "history was purged or thinned since the last complete evaluation"
 

@@ -49,8 +49,9 @@ def test_values_come_as_they_are_typed(store: Store) -> None:
 
 def test_removed_history_is_noticed(store: Store) -> None:
     before = datetime.now(UTC)
-    store.load(persons={"A": person("A")})
+    store.load(persons={"A": person("A", last_name="Old")})
+    store.load(persons={"A": person("A", last_name="New")})
     assert not store.repository.has_lost_history(before)
-    store.repository.purge_before(before, by="Ada Auditor")
+    store.repository.purge_before(datetime.now(UTC), by="Ada Auditor")
     assert store.repository.has_lost_history(before)
     assert not store.repository.has_lost_history(datetime.now(UTC))
