@@ -110,7 +110,7 @@ ZONED_FUNCTIONS = {
 
 def install_predefined(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the predefined functions in a connection."""
-    connection.create_function(_DOUBLE_METAPHONE, _double_metaphone, ["VARCHAR"], "VARCHAR")  # type: ignore[arg-type,list-item]
+    connection.create_function(_DOUBLE_METAPHONE, _double_metaphone, ["VARCHAR"], "VARCHAR")
     for signature, body in MACROS.items():
         connection.execute(f"CREATE MACRO {signature} AS {body}")
 

@@ -26,13 +26,12 @@ def rule_time_mistakes(connector: Connector) -> Iterator[Finding]:
 def _offsets(resource_type: ResourceType, path: FieldPath) -> Iterator[tuple[FieldPath, TimeOffset]]:
     if resource_type.type_rule.time_offset:
         yield (*path, "type_rule", "time_offset"), resource_type.type_rule.time_offset
-    for field, rules in (
-        ("scalar_rules", resource_type.scalar_rules),
-        ("navigation_rules", resource_type.navigation_rules),
-    ):
-        for position, rule in enumerate(rules):
-            if rule.time_offset:
-                yield (*path, field, position, "time_offset"), rule.time_offset
+    for position, scalar in enumerate(resource_type.scalar_rules):
+        if scalar.time_offset:
+            yield (*path, "scalar_rules", position, "time_offset"), scalar.time_offset
+    for position, navigation in enumerate(resource_type.navigation_rules):
+        if navigation.time_offset:
+            yield (*path, "navigation_rules", position, "time_offset"), navigation.time_offset
 
 
 def _offset_mistakes(offset: TimeOffset, place: FieldPath, type_rule: TypeRule) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from include.policy import decisions
-from include.policy.queries import find_links
+from include.policy.queries import KEPT, find_links
 from include.policy.rules import Rules
 from include.policy.states import ProvisioningState as Provisioning
 from include.policy.states import WorkflowState as Workflow
@@ -93,7 +93,8 @@ def decide_navigations(space: Workspace, rules: Rules, read_at: str, *, retry: b
         SELECT DISTINCT n.navigation FROM stored_navigation AS n JOIN assignment AS a USING (assignment)
         WHERE a.resource_type = {identifier}
     """)
-    ruled = {column.rule.navigation: column.link for column in (*rules.navigations, *rules.queries)}
+    ruled = {column.rule.navigation: column.link for column in rules.navigations}
+    ruled |= {column.rule.navigation: column.link for column in rules.queries}
     names = {str(item) for (item,) in stored} | ruled.keys()
     single = ", ".join(literal(item) for item, link in ruled.items() if not link.collection) or "NULL"
     space.execute(
@@ -140,7 +141,8 @@ _DECIDE = f"""
         JOIN current_link AS c
             ON c.target_id = p.target_id AND c.navigation = w.navigation AND c.linked_id <> w.linked_id
         LEFT JOIN had AS h ON h.assigned_navigation = w.assigned_navigation
-        WHERE c.navigation IN ($single) AND coalesce(h.workflow_state <> {Workflow.DECLINED:d}, true)
+        WHERE c.navigation IN ($single) AND w.confidence > {KEPT}
+            AND coalesce(h.workflow_state <> {Workflow.DECLINED:d}, true)
     ),
     facts AS (
         SELECT coalesce(w.assigned_navigation, h.assigned_navigation) AS assigned_navigation,

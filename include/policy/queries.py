@@ -21,8 +21,8 @@ _TABLE = """
 """
 """Per owner and navigation for which something was found; ``linked_id`` is NULL where it is several."""
 
-KEPT = 0
-"""The confidence of a link that is only kept because no other can be told: what it waits for, it waits for."""
+KEPT = -1
+"""The confidence of a link that is only kept because no other can be told: it goes nowhere and replaces nothing."""
 
 
 def find_links(space: Workspace, rules: Rules) -> None:

@@ -83,6 +83,11 @@ class Rules:
     navigations: tuple[NavigationColumn, ...]
     queries: tuple[QueryColumn, ...]
 
+    @property
+    def condition(self) -> str:
+        """SQL: whom the type rule includes, whatever the time."""
+        return self.owner_fields["condition"][1]
+
 
 def resolve(space: Workspace, resource_type: ResourceType) -> Rules:
     """Resolve and compile every rule of a resource type.
@@ -121,7 +126,6 @@ def compute(space: Workspace, rules: Rules) -> None:
         PolicyError: a rule fails on the data; it names the rule.
     """
     graph, resource_type = space.graph, rules.resource_type
-    _, condition = rules.owner_fields["condition"]
     known = f"SELECT owner_id FROM stored_assignment WHERE resource_type = {literal(resource_type.identifier)}"
     columns = [f"source_key_{position}" for position in range(len(resource_type.correlation_rules))]
     columns += [column for position, item in enumerate(rules.scalars) for column in _in_force(rules, position, item)]
@@ -134,7 +138,7 @@ def compute(space: Workspace, rules: Rules) -> None:
         FROM {dated(resource_type, owners(space, rules, rules.owner_fields, space.owners(resource_type)))}
         WHERE included OR owner_id IN ({known})"""
     source = rules.source.from_clause(space.relation, space.owners(resource_type))
-    rest = f"""{source} WHERE {condition} OR source.resource_id IN ({known})"""
+    rest = f"""{source} WHERE {rules.condition} OR source.resource_id IN ({known})"""
     _create(space, resource_type, _Table("owner", query, rest, tuple(rules.owner_fields.values())))
 
     key = name(graph.entity_types[resource_type.target_entity_type].primary_key.identifier)

@@ -158,6 +158,17 @@ def test_ambiguity_takes_nothing_away(organisation: Organisation) -> None:
     assert [row["kind"] for row in organisation.findings("ambiguous") if "manager" in row["detail"]] == ["ambiguous"]
 
 
+def test_while_it_is_ambiguous_a_link_that_somebody_else_made_stays(organisation: Organisation) -> None:
+    organisation.evaluate()
+    organisation.link("CRM_UserManager", 11, 12)
+    organisation.evaluate()
+    organisation.user(14, "E2")
+    organisation.links["CRM_UserManager"] = {(11, 13)}
+    organisation.evaluate()
+    assert links(organisation) == {12: (True, P.VERIFIED, W.FOUND)}
+    assert organisation.evaluate().changed == 0
+
+
 def test_what_is_sought_and_not_there_is_told_and_no_manager_is_nothing_to_tell(organisation: Organisation) -> None:
     organisation.evaluate()
     organisation.link("CRM_UserManager", 11, 12)
