@@ -101,8 +101,8 @@ def _assignment_lines(title: str, item: Assignment, *, detailed: bool) -> Iterat
     if item.confidence is not None:
         named = "; ".join(item.correlation) or "no rule of the configuration in use has this confidence"
         yield 1, f"correlated with confidence {item.confidence}: {named}"
-    orders, former = (item.orders, item.states) if detailed else ((), ())
-    yield from _record_lines(orders, former, item.decisions, depth=1)
+    former = item.states if detailed else ()
+    yield from _record_lines(item.orders if detailed else (), former, item.decisions, depth=1)
 
 
 def _rule_lines(rule: Rule, depth: int = 2) -> Iterator[Line]:

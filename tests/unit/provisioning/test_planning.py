@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.difference.compare import Counts
+from include.model.configuration import Configuration
 from include.model.resource_type import CorrelationRule, NavigationRule, ResourceType, ScalarRule, TypeRule
 from include.provisioning.planning import Decided, Side, decide_side, write_difference
 from include.storage.engine import engine
@@ -40,9 +41,12 @@ def organisation(tmp_path: Path) -> Organisation:
     return made
 
 
-def side(organisation: Organisation, label: str, *types: ResourceType) -> tuple[Side, Decided]:
+def side(
+    organisation: Organisation, label: str, *types: ResourceType, deactivated: bool = False
+) -> tuple[Side, Decided]:
     """An organisation evaluated with some resource types, in a folder of its own."""
-    known = configuration(*types)
+    (connector,) = configuration(*types).connectors
+    known = Configuration(connectors=(connector.model_copy(update={"is_deactivated": deactivated}),))
     evaluated = copy.deepcopy(organisation)
     evaluated.folder = organisation.folder.parent / label
     evaluated.folder.mkdir()
@@ -53,11 +57,15 @@ def side(organisation: Organisation, label: str, *types: ResourceType) -> tuple[
 
 
 def differences(
-    organisation: Organisation, planned: tuple[ResourceType, ...], present: tuple[ResourceType, ...] | None = None
+    organisation: Organisation,
+    planned: tuple[ResourceType, ...],
+    present: tuple[ResourceType, ...] | None = None,
+    *,
+    deactivated: bool = False,
 ) -> tuple[Counts, list[Line]]:
     """What ``planned`` orders against ``present``; against nothing where that is None."""
     before = side(organisation, "present", *present)[0] if present is not None else None
-    after, _ = side(organisation, "planned", *planned)
+    after, _ = side(organisation, "planned", *planned, deactivated=deactivated)
     found = write_difference(before, after, Folder((organisation.folder.parent / "difference").as_uri()))
     with engine() as connection:
         cursor = connection.execute(f"FROM read_parquet('{found.file}')")
@@ -168,6 +176,15 @@ def test_a_setting_that_keeps_an_order_back_is_its_cause(organisation: Organisat
     _, lines = differences(organisation, (nominative(**{setting: value}),), (nominative(),))
     assert {(line["change"], line["rule"], line["status"]) for line in lines} == {("removed", setting, "changed")}
     assert "E105" in {line["owner_key"] for line in lines}
+
+
+def test_a_deactivated_connector_gives_no_order_and_links_and_values_stay_out(organisation: Organisation) -> None:
+    _, lines = differences(organisation, (nominative(),), (nominative(),), deactivated=True)
+    assert short(lines) == {
+        ("removed", "Added", "is_deactivated", "unchanged", "E104", "", None, None),
+        ("removed", "Added", "is_deactivated", "unchanged", "E104", "title", "Clerk", None),
+        ("removed", "Added", "is_deactivated", "unchanged", "E104", "groups", "g7", None),
+    }
 
 
 OTHER = nominative(identifier="CRM_User_Other", correlation_rules=(), navigation_rules=())
