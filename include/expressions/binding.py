@@ -108,7 +108,7 @@ def _binder(_process: int) -> duckdb.DuckDBPyConnection:
 
     connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False})
     connection.execute("SET TimeZone = 'UTC'")
-    install(connection, datetime.now(UTC))
+    install(connection, datetime.now(UTC), bound_only=True)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

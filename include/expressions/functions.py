@@ -75,9 +75,14 @@ def other_functions() -> frozenset[str]:
     return frozenset(name for (name,) in found) - scalar_functions()
 
 
-def install(connection: duckdb.DuckDBPyConnection, evaluated_at: datetime | None = None) -> None:
-    """Create the predefined functions in a connection, and ``evaluated_at`` where there is such an instant."""
-    install_predefined(connection)
+def install(
+    connection: duckdb.DuckDBPyConnection, evaluated_at: datetime | None = None, *, bound_only: bool = False
+) -> None:
+    """Create the predefined functions in a connection, and ``evaluated_at`` where there is such an instant.
+
+    ``bound_only``: expressions are only bound there, never computed.
+    """
+    install_predefined(connection, bound_only=bound_only)
     if evaluated_at is not None:
         connection.execute(f"CREATE MACRO {EVALUATED_AT}() AS {timestamp(evaluated_at)}")
 

@@ -50,6 +50,7 @@ def title_mistake(expression: str) -> str | None:
         "strftime(evaluated_at, '%Y')",
         "strftime(evaluated_at(), '%Y')",
         "to_first_name(first_name)",
+        "to_double_metaphone(last_name)",
         "title COLLATE NOCASE",
         "42",
         "NULL",
