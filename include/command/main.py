@@ -32,6 +32,13 @@ class RunMode(StrEnum):
     initial = "initial"
 
 
+class EvaluationMode(StrEnum):
+    """Modes of a provisioning run: those whom changes concern, or everybody."""
+
+    incremental = "incremental"
+    complete = "complete"
+
+
 ConnectorArgument = Annotated[str, typer.Argument(metavar="CONNECTOR", help="identifier of the connector")]
 RunOption = Annotated[str | None, typer.Option("--run", help="run id; the last run of the connector by default")]
 Approve = Annotated[bool, typer.Option("--approve", help="apply a run that is above its thresholds")]
@@ -89,12 +96,17 @@ def synchronize(
 @application.command()
 @stop_on_error
 def provision(
-    connector: ConnectorArgument, approve: Approve = False, reject: Reject = False, reason: Reason = ""
+    connector: ConnectorArgument,
+    *,
+    mode: Annotated[EvaluationMode, typer.Option(help="whom to evaluate")] = EvaluationMode.incremental,
+    approve: Approve = False,
+    reject: Reject = False,
+    reason: Reason = "",
 ) -> None:
     """Provision a connector from the repository, in this process."""
     from include.command.runs import run_provisioning
 
-    tables.print_provisioning(run_provisioning(connector, _answer(approve, False, reject), reason))
+    tables.print_provisioning(run_provisioning(connector, _answer(approve, False, reject), reason, mode.value))
 
 
 @show.command("runs")

@@ -100,13 +100,14 @@ class Scope:
         self.reads.add((entity_type, path[-1]))
         return f"{self._alias(tuple(path[:-1]))}.{name(path[-1])}"
 
-    def from_clause(self, relation: Callable[[str], str]) -> str:
+    def from_clause(self, relation: Callable[[str], str], source: str | None = None) -> str:
         """SQL after FROM: the entity type as ``source``, then its joins.
 
-        ``relation`` gives the SQL relation of an entity type or association. A navigation that should
-        lead to one resource, and in the data leads to several, leads nowhere: none of them is picked.
+        ``relation`` gives the SQL relation of an entity type or association; ``source`` is another relation
+        for the entity type itself, with some of its rows. A navigation that should lead to one resource, and
+        in the data leads to several, leads nowhere: none of them is picked.
         """
-        parts = [f"{relation(self.entity_type)} AS {SOURCE_ALIAS}"]
+        parts = [f"{source or relation(self.entity_type)} AS {SOURCE_ALIAS}"]
         for position, (path, link) in enumerate(self.joins.items()):
             parts.append(
                 f"LEFT JOIN {single_links(link, relation)} AS link{position}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from include.model.base import DUCKDB_TYPES
 from include.model.configuration import Association, Configuration, Connector, EntityType, Property
-from include.orchestration.provision import read_associations, read_entity_types, scope
+from include.orchestration.evaluation import scope
+from include.orchestration.provision import read_associations, read_entity_types
 from include.orchestration.run import StepFailed
 from include.repository.repository import Repository
 from include.repository.system import PROVISIONING_ENTITY_TYPES

@@ -76,7 +76,7 @@ def decide_side(side: Side) -> Decided:
         decide(connection, side.configuration, side.connector, base, run_id="plan")
         for file, query in (("order", _ORDERS), ("line", _LINES)):
             connection.execute(f"COPY ({query}) TO {literal(planned.file(f'{file}.parquet'))} (FORMAT parquet)")
-        counters = count_orders(connection, side.connector)
+        counters = count_orders(connection, side.connector, base)
     return Decided(counters, judge(side.connector, counters))
 
 

@@ -16,7 +16,7 @@ from include.model.configuration import Association, EntityType
 from include.repository.bulk import SENTINEL, Bulk
 from include.repository.columns import restored, restored_columns
 from include.repository.database import Database
-from include.repository.load import last_load
+from include.repository.load import last_load, newest_load
 from include.repository.tables import Schema, holds, select_links
 from include.storage.engine import engine, literal, name
 from include.storage.folder import Folder
@@ -42,16 +42,17 @@ def export_base(
 
     The files hold every property of an entity type and ``key1``, ``key2`` (text) of an association, in order
     of key. With ``resource_ids`` they hold ``resource_id``, and ``resource1_id`` and ``resource2_id``, too.
-    All of it shows one state of the repository: a load that ends meanwhile is not seen. ``as_stored`` takes a
+    All of it shows one state of the repository: a load that ends meanwhile is not seen, and ``base.json`` names
+    the newest one that is. ``as_stored`` takes a
     table or column that the repository does not have yet for one that holds nothing.
     """
     stored = _stored_columns(database) if as_stored else None
     with engine(folder) as duck, database.bulk(writes=False) as bulk:
-        load_id = last_load(bulk, connector)
+        load_id, newest = last_load(bulk, connector), newest_load(bulk)
         for item in items:
             source = _Source(bulk, duck, schema, resource_ids=resource_ids, stored=stored)
             _export(source, item, folder, f"{item.identifier}.parquet", None)
-    folder.write_json("base.json", {"connector": connector, "load_id": load_id})
+    folder.write_json("base.json", {"connector": connector, "load_id": load_id, "newest_load": newest})
     return load_id
 
 

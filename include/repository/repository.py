@@ -8,7 +8,20 @@ from typing import Any
 
 from include.model.configuration import Association, Configuration, EntityType
 from include.model.remembered import MISSING_RESOURCE, WAITING_LINK
-from include.repository import audit, export, history, holds, load, migration, origins, purge, removals, runs, snapshots
+from include.repository import (
+    audit,
+    export,
+    history,
+    holds,
+    load,
+    migration,
+    origins,
+    purge,
+    removals,
+    runs,
+    snapshots,
+    versions,
+)
 from include.repository.audit import AuditEntry
 from include.repository.database import LOCK_TIMEOUT, Database
 from include.repository.holds import Hold
@@ -95,6 +108,27 @@ class Repository:
     def lacking(self, items: Sequence[EntityType | Association]) -> dict[str, list[str] | None]:
         """What an export as stored reads as empty: the missing properties by item, None for the whole of it."""
         return export.lacking(self._database, items)
+
+    def export_versions(
+        self, folder: Folder, connector: str, items: Sequence[EntityType | Association], since: int
+    ) -> Mapping[str, int]:
+        """Write what loads after ``since`` wrote or closed (``versions.export_versions``)."""
+        return versions.export_versions(self._database, self._schema, folder, connector, items, since=since)
+
+    def rows_written(self, since: int) -> Mapping[str, int]:
+        """How many rows of each entity type and association the loads after ``since`` changed."""
+        with self._database.read() as session:
+            return versions.rows_written(session, since)
+
+    def position(self, connector: str, connection: str) -> tuple[str, int] | None:
+        """The newest cookie of a connection, and the number of the load that brought it."""
+        with self._database.read() as session:
+            return versions.position(session, connector, connection)
+
+    def has_lost_history(self, since: datetime) -> bool:
+        """Whether versions of the past were removed after an instant (UTC)."""
+        with self._database.read() as session:
+            return versions.has_lost_history(session, since)
 
     def export_current(self, item: EntityType | Association, folder: Folder, file: str) -> int:
         """Write the current rows of one entity type or association; return how many."""
