@@ -13,7 +13,7 @@ from include.model.resource_type import ResourceType
 from include.orchestration.inputs import InputReader, InputValue
 from include.orchestration.origins import Origin, versions_until
 from include.policy.states import ProvisioningState, WorkflowState
-from include.provisioning.causes import RuleName, rule_names
+from include.provisioning.causes import TYPE_RULE, RuleName, rule_names
 from include.repository.origins import Role
 from include.repository.repository import AuditEntry, Repository
 from include.repository.system import ASSIGNED_RESOURCE_NAVIGATION, ASSIGNED_RESOURCE_SCALAR, ASSIGNED_RESOURCE_TYPE
@@ -168,9 +168,8 @@ class Justifier:
         ]
         type_rule = None
         if item is not None:
-            condition = item.type_rule.condition
-            inputs = self.reader.values(condition, item.source_entity_type, row["owner_id"])
-            type_rule = Rule("type_rule", condition, inputs)
+            [named] = [rule for rule in self._rules(item, "") if rule.rule == TYPE_RULE]
+            type_rule = self._rule(named, item.source_entity_type, row["owner_id"])
         subjects = [identifier, *(order["order_id"] for order in orders), *(order["run_id"] for order in orders)]
         return Assignment(
             assignment=identifier,
@@ -227,7 +226,10 @@ class Justifier:
             subject=row["property"],
             policy_value=row["policy_value"],
             current_value=row["current_value"],
-            agrees=row["policy_value"] == row["current_value"],
+            # Verified and Calculated: the evaluation took them for the same, whatever the rule's way to compare.
+            agrees=row["policy_value"] == row["current_value"]
+            or (row["provisioning_state"], row["workflow_state"])
+            == (ProvisioningState.VERIFIED, WorkflowState.CALCULATED),
             written_by=written["order_id"] if written else None,
         )
 
@@ -284,18 +286,18 @@ class Justifier:
             linked_key=linked_key,
             provisioning_state=state_name(row["provisioning_state"]),
             workflow_state=_word(WorkflowState, row["workflow_state"]),
-            rules=tuple(self._rule(rule, assignment) for rule in rules),
+            rules=tuple(self._rule(rule, assignment.owner_entity_type, assignment.owner_id) for rule in rules),
             orders=tuple(_order(order, value) for order, value in asked),
             states=tuple(self._states(entity, key)),
             decisions=self._decisions([key]),
             **values,
         )
 
-    def _rule(self, rule: RuleName, assignment: Assignment) -> Rule:
+    def _rule(self, rule: RuleName, entity_type: str, owner_id: int) -> Rule:
         """A rule with what its expressions read of the owner, each thing once."""
         read: dict[str, InputValue] = {}
         for expression in rule.expressions:
-            for value in self.reader.values(expression, assignment.owner_entity_type, assignment.owner_id):
+            for value in self.reader.values(expression, entity_type, owner_id):
                 read.setdefault(value.path, value)
         return Rule(rule.rule, rule.definition, tuple(read.values()))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.model.base import Model
-from include.model.resource_type import ResourceType
+from include.model.resource_type import ResourceType, TimeOffset, TypeRule
 
 Status = Literal["", "new", "changed", "removed", "unchanged"]
 
@@ -51,14 +51,34 @@ def rule_names(item: ResourceType, other: ResourceType | None, *, gone: Status) 
     pairs = "; ".join(f"{rule.source_expression} = {rule.target_expression}" for rule in item.correlation_rules)
     type_status = _status([item.type_rule], [other.type_rule] if other else None, gone)
     correlation_status = _status(item.correlation_rules, other.correlation_rules if other else None, gone)
-    condition = item.type_rule.condition
+    times = [found for found in (item.type_rule.start, item.type_rule.end) if found is not None]
     return [
-        RuleName(item.identifier, "", TYPE_RULE, condition, type_status, (condition,)),
+        RuleName(
+            item.identifier,
+            "",
+            TYPE_RULE,
+            _type_rule_text(item.type_rule),
+            type_status,
+            (item.type_rule.condition, *times),
+        ),
         RuleName(item.identifier, "", CORRELATION_RULES, pairs, correlation_status, correlation),
         *_scalars(item, other, gone),
         *_navigations(item, other, gone),
         *_queries(item, other, gone),
     ]
+
+
+def _type_rule_text(rule: TypeRule) -> str:
+    """The condition, and the time in which it counts."""
+    start = f" from {rule.start}" if rule.start is not None else ""
+    end = f" to {rule.end}" if rule.end is not None else ""
+    return f"{rule.condition}{start}{end}{_offset_text(rule.time_offset)}"
+
+
+def _offset_text(offset: TimeOffset | None) -> str:
+    if offset is None:
+        return ""
+    return f" ({offset.reference}: {offset.before_minutes:+d} to {offset.after_minutes:+d} minutes)"
 
 
 def _scalars(item: ResourceType, other: ResourceType | None, gone: Status) -> Iterator[RuleName]:
@@ -69,7 +89,7 @@ def _scalars(item: ResourceType, other: ResourceType | None, gone: Status) -> It
             item.identifier,
             subject,
             ", ".join(f"scalar_rules[{place}]" for place, _ in own),
-            "; ".join(f"{subject}: {rule.expression}" for _, rule in own),
+            "; ".join(f"{subject}: {rule.expression}{_offset_text(rule.time_offset)}" for _, rule in own),
             _status([rule for _, rule in own], theirs, gone),
             tuple(rule.expression for _, rule in own),
         )
@@ -87,7 +107,8 @@ def _navigations(item: ResourceType, other: ResourceType | None, gone: Status) -
             item.identifier,
             rule.navigation,
             f"navigation_rules[{place}]",
-            f"{rule.navigation}: {rule.target_property} = {rule.target_value} where {rule.condition}",
+            f"{rule.navigation}: {rule.target_property} = {rule.target_value} where {rule.condition}"
+            f"{_offset_text(rule.time_offset)}",
             "unchanged" if rule in theirs else _status([rule], theirs, gone),
             (rule.condition,),
             (rule.target_property, rule.target_value),

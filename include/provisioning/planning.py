@@ -346,11 +346,13 @@ _TOUCHED = f"""
 """
 
 # A value's own rule made the difference where both sides hold the same target and the policy says something else
-# of it; otherwise whatever made the order. A rule is named as the planned side has it, unless that one lacks it.
+# of it, or where nothing but rules of values was changed; otherwise whatever made the order. A rule is named as the
+# planned side has it, unless that one lacks it.
 _DIFFERENCE = """
     WITH line AS (
         SELECT CASE command WHEN 'insert' THEN 'created' WHEN 'update' THEN 'updated' ELSE 'removed' END AS change,
-            key AS line, coalesce(new.assignment, old.assignment) AS assignment, coalesce(new.kind, old.kind) AS kind,
+            key AS line, coalesce(new.assignment, old.assignment) AS assignment,
+            coalesce(new.resource_type, old.resource_type) AS resource_type, coalesce(new.kind, old.kind) AS kind,
             coalesce(new.subject, old.subject) AS subject, coalesce(new.linked_id, old.linked_id) AS linked_id,
             command <> 'insert' AS was_ordered, command <> 'delete' AS is_ordered,
             old.value AS old_value, new.value AS new_value,
@@ -360,12 +362,17 @@ _DIFFERENCE = """
         FROM line_change
     ),
     known AS (
-        SELECT l.*, t.* EXCLUDE (assignment), owner.key AS owner_key,
+        SELECT l.*, t.* EXCLUDE (assignment, resource_type), owner.key AS owner_key,
             coalesce(linked.key, 'resource ' || l.linked_id) AS linked_key,
             CASE l.kind WHEN 'value' THEN ps.policy_value IS DISTINCT FROM ns.policy_value
                     OR ps.assigned_scalar IS NULL OR ns.assigned_scalar IS NULL
                 WHEN 'link' THEN pn.expected IS DISTINCT FROM nn.expected
                 ELSE false END AS policy_differs,
+            EXISTS (
+                FROM rule_name AS r
+                WHERE r.resource_type = l.resource_type AND r.subject = l.subject AND r.subject <> ''
+                    AND r.status IN ('new', 'changed', 'removed')
+            ) AS rule_differs,
             coalesce(ns.current_value, ps.current_value) AS current_value
         FROM line AS l JOIN touched AS t ON t.assignment = l.assignment
         LEFT JOIN known_key AS owner ON owner.resource_id = t.owner_id
@@ -376,7 +383,8 @@ _DIFFERENCE = """
         LEFT JOIN planned_navigation AS nn ON nn.assigned_navigation = l.link_key
     ),
     attributed AS (
-        SELECT *, NOT whole AND (same_target OR cause_status = '') AND policy_differs AS by_value,
+        SELECT *, NOT whole AND (same_target OR cause_status = '')
+                AND (policy_differs OR rule_differs AND cause_status = 'unchanged') AS by_value,
             CASE WHEN by_value THEN subject ELSE '' END AS sought_subject,
             CASE WHEN NOT by_value THEN cause END AS sought_rule,
             CASE WHEN by_value AND kind = 'link' THEN linked_id END AS sought_link,

@@ -106,6 +106,20 @@ def test_a_changed_scalar_rule_changes_existing_targets_and_the_creations_that_a
     }
 
 
+def test_another_way_to_compare_is_a_change_of_the_rule_though_the_policy_says_the_same(
+    organisation: Organisation,
+) -> None:
+    organisation.find("CRM_User", 201)["title"] = "CLERK"
+    organisation.find("HR_Person", 101)["title"] = "clerk"
+    planned = nominative(
+        scalar_rules=(ScalarRule(property="title", expression="title", comparison_type="ignore_case"),)
+    )
+    _, lines = differences(organisation, (planned,), (nominative(),))
+    assert short(lines) == {
+        ("removed", "Modified", "scalar_rules[0]", "changed", "E101", "title", "clerk", "CLERK"),
+    }
+
+
 def test_a_new_scalar_rule_is_new_and_a_removed_one_removed(organisation: Organisation) -> None:
     mail = ScalarRule(property="mail", expression="upper(mail)")
     more = nominative(scalar_rules=(*nominative().scalar_rules, mail))
