@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from include.expressions.errors import ExpressionMistake, near_miss
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.storage.engine import name
 
 SOURCE_ALIAS = "source"
+IdColumn = Literal["resource1_id", "resource2_id"]
+"""A column of an association: the resource id at one of its ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,8 @@ class Link:
     """
 
     association: str
-    from_column: str
-    to_column: str
+    from_column: IdColumn
+    to_column: IdColumn
     entity_type: str
     collection: bool
 

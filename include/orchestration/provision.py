@@ -68,7 +68,8 @@ def read_entity_types(configuration: Configuration, connector: Connector) -> lis
     return list(found.values())
 
 
-def _read_associations(configuration: Configuration, entity_types: Sequence[EntityType]) -> list[Association]:
+def read_associations(configuration: Configuration, entity_types: Sequence[EntityType]) -> list[Association]:
+    """Every association among these entity types."""
     known = {item.identifier for item in entity_types}
     return [item for item in configuration.associations() if {item.end1.entity_type, item.end2.entity_type} <= known]
 
@@ -82,12 +83,12 @@ def reading(run: Run, repository: Repository, configuration: Configuration, conn
         configuration,
         connector,
         entity_types,
-        _read_associations(configuration, entity_types),
-        _target_read_at(repository, configuration, connector),
+        read_associations(configuration, entity_types),
+        last_reads(repository, configuration, connector),
     )
 
 
-def _target_read_at(repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, datetime]:
+def last_reads(repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, datetime]:
     """When the export behind the last load of each target entity type began."""
     found: dict[str, datetime] = {}
     for item in connector.resource_types:
@@ -135,7 +136,7 @@ def open_run(connector_identifier: str, run_id: str, mode: Mode = "incremental")
     """
     configuration = load_project()
     connector = find_connector(configuration, connector_identifier)
-    read = _target_read_at(open_repository(configuration), configuration, connector)
+    read = last_reads(open_repository(configuration), configuration, connector)
     never_read = sorted({item.target_entity_type for item in connector.resource_types} - set(read))
     if never_read:
         raise SkipRun(f"{', '.join(never_read)}: never synchronized, so nothing is known of what is there")

@@ -74,7 +74,7 @@ def generate_orders(
         decide(connection, configuration, connector, base, run_id=run_id)
         batches = _write_batches(connection, configuration, connector, base, orders)
         _write_orders(connection, connector, orders, run_id)
-        counters = _counters(connection, connector, base)
+        counters = count_orders(connection, connector, base)
     verdict = judge(connector, counters)
     generation = Generation(run_id, connector.identifier, decided_at, batches, counters, verdict)
     write_generation(orders, generation)
@@ -129,7 +129,9 @@ def _write_orders(connection: duckdb.DuckDBPyConnection, connector: Connector, o
     )
 
 
-def _counters(connection: duckdb.DuckDBPyConnection, connector: Connector, base: Folder) -> dict[str, dict[str, Any]]:
+def count_orders(
+    connection: duckdb.DuckDBPyConnection, connector: Connector, base: Folder
+) -> dict[str, dict[str, Any]]:
     """Orders by resource type and change type, what barriers kept back, and what is owned."""
     counters: dict[str, dict[str, Any]] = {
         item.identifier: {"Added": 0, "Modified": 0, "Deleted": 0, "owned": 0, "withheld": {}}

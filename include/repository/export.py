@@ -56,6 +56,20 @@ def export_base(
     return load_id
 
 
+def lacking(database: Database, items: Sequence[Item]) -> dict[str, list[str] | None]:
+    """What the repository does not have yet of the items: the missing properties by item, None for the whole of it."""
+    there = _stored_columns(database)
+    found: dict[str, list[str] | None] = {}
+    for item in items:
+        if item.identifier not in there:
+            found[item.identifier] = None
+        elif isinstance(item, EntityType):
+            stored = there[item.identifier]
+            if missing := [entry.identifier for entry in item.properties if entry.identifier not in stored]:
+                found[item.identifier] = missing
+    return found
+
+
 def export_one(
     database: Database, schema: Schema, item: Item, folder: Folder, file: str, *, instant: datetime | None = None
 ) -> int:
@@ -88,11 +102,15 @@ def _stored_columns(database: Database) -> dict[str, list[str]]:
         }
 
 
-def _nothing(item: Item) -> str:
-    """A query of no rows, with the columns of an export without resource ids."""
-    columns = {"key1": "VARCHAR", "key2": "VARCHAR"}
+def _nothing(item: Item, *, resource_ids: bool) -> str:
+    """A query of no rows, with the columns of an export."""
+    ids: tuple[str, ...]
     if isinstance(item, EntityType):
-        columns = {entry.identifier: DUCKDB_TYPES[entry.type] for entry in item.properties}
+        ids, columns = ID_COLUMNS[:1], {entry.identifier: DUCKDB_TYPES[entry.type] for entry in item.properties}
+    else:
+        ids, columns = ID_COLUMNS[1:], {"key1": "VARCHAR", "key2": "VARCHAR"}
+    if resource_ids:
+        columns = dict.fromkeys(ids, "BIGINT") | columns
     fields = ", ".join(f"CAST(NULL AS {kind}) AS {name(column)}" for column, kind in columns.items())
     return f"SELECT {fields} WHERE false"
 
@@ -102,7 +120,8 @@ def _export(
 ) -> int:
     folder.make()
     if source.lacks(item):
-        source.duck.execute(f"COPY ({_nothing(item)}) TO {literal(folder.file(file))} (FORMAT parquet)")
+        nothing = _nothing(item, resource_ids=source.resource_ids)
+        source.duck.execute(f"COPY ({nothing}) TO {literal(folder.file(file))} (FORMAT parquet)")
         return 0
     if isinstance(item, EntityType):
         there = None if source.stored is None else source.stored[item.identifier]
