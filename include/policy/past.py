@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import duckdb
 
 STATE, VERSIONS = "state", "versions"
-SMALL = 100_000
+SMALL = 20_000
 Item = EntityType | Association
 
 

@@ -23,7 +23,7 @@ def note_changes(space: Workspace, rules: Rules) -> None:
         space.execute(f"""
             INSERT INTO changed_assignment
             SELECT k.assignment FROM known AS k JOIN owner AS o USING (owner_id)
-            LEFT JOIN stored_scalar AS s ON s.assigned_scalar = k.assignment || {_suffix(scalar)}
+            LEFT JOIN {_stored(scalar)} AS s ON s.assignment = k.assignment
             WHERE k.present_id IS NULL AND o.included
                 AND ((s.assigned_scalar IS NOT NULL) <> o.ruled_{position}
                      OR o.ruled_{position} AND s.policy_value IS DISTINCT FROM o.scalar_{position})
@@ -47,6 +47,11 @@ def decide_scalars(space: Workspace, rules: Rules, read_at: str, *, retry: bool)
             AND coalesce(s.property NOT IN ({ruled}), true)
             AND is_in_flight(s.provisioning_state, s.executed_at, {read_at})
     """)
+
+
+def _stored(scalar: ScalarColumn) -> str:
+    """SQL relation of what is stored of one property: an assignment has at most one scalar of it."""
+    return f"(FROM stored_scalar WHERE property = {literal(scalar.target.identifier)})"
 
 
 def _suffix(scalar: ScalarColumn) -> str:
@@ -80,7 +85,7 @@ def _one_property(rules: Rules, position: int, scalar: ScalarColumn, read_at: st
             FROM assignment AS a
             LEFT JOIN owner AS o ON o.owner_id = a.owner_id
             LEFT JOIN target AS t ON t.target_id = a.target_id
-            LEFT JOIN stored_scalar AS s ON s.assigned_scalar = a.assignment || {_suffix(scalar)}
+            LEFT JOIN {_stored(scalar)} AS s ON s.assignment = a.assignment
             WHERE a.resource_type = {literal(rules.resource_type.identifier)}
         ),
         compared AS (

@@ -232,9 +232,11 @@ def test_the_files_of_an_evaluation(organisation: Organisation, tmp_path: Path) 
     assert evaluation.changes["assigned_resource_type"] == Counts(0, 2, 0, 0, 0)
     summary = json.loads((tmp_path / "changes" / "evaluation.json").read_text())
     assert summary["evaluated_at"] == "2024-06-01T12:00:00+00:00"
+    assert (summary["mode"], summary["reason"], summary["owners_evaluated"]) == ("complete", None, 2)
     assert summary["entity_types"]["assigned_resource_scalar"]["inserted"] == 2
     assert summary["resource_types"]["CRM_User_Nominative"] == {
-        "owners": 2, "correlated": 1, "ambiguous": 0, "to_create": 1, "to_update": 1, "to_delete": 0, "verified": 0,
+        "evaluated": 2, "owners": 2, "correlated": 1,
+        "ambiguous": 0, "to_create": 1, "to_update": 1, "to_delete": 0, "verified": 0,
         "gaps": 0, "in_flight": 0, "awaiting_approval": 0, "errored": 0, "orphans": 1, "unresolved_links": 0,
         "creations_not_allowed": 0, "creations_waiting": 0, "suggested": 0, "next_change_at": None,
         "target_read_at": "2024-06-01T10:00:00+00:00",

@@ -34,26 +34,27 @@ TITLES = ["Clerk", "Boss", "", None]
 MOMENTS = [NOW + timedelta(hours=hours) for hours in (-30, -1, 1, 5, 30)]
 EARLIER_BY_TWO_HOURS = TimeOffset(reference="before", before_minutes=-120, after_minutes=120)
 LATER_THAN_NOW = NOW + timedelta(hours=3)
-EXAMPLES = 200
+KINDS = ("plain", "timed", "query", "shared")
+"""Of resource types: rules that hold always, rules with a time, query rules, two that share their targets."""
 Change = Callable[[random.Random, Organisation], None]
 LAW = settings(
-    max_examples=EXAMPLES,
+    max_examples=50,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
-def resource_types(chance: random.Random) -> tuple[ResourceType, ...]:
+def resource_types(chance: random.Random, kind: str) -> tuple[ResourceType, ...]:
     """Rules over properties, links of the first and of the second order, and the clock; some share targets."""
     conditions = ["status = 'active'", "status = 'active' AND start_date <= evaluated_at", "organization.code <> 'O3'"]
-    timed = chance.random() < 0.5
+    timed = kind == "timed" or (kind == "shared" and chance.random() < 0.5)
     queries = (
         QueryRule(
             navigation="groups", source_expression="organization.name", target_expression="display_name",
             confidence=chance.choice([80, 100]),
         ),
-    )[: chance.choice([0, 1])]  # fmt: skip
+    )[: kind == "query"]  # fmt: skip
     account = nominative(
         fulfil_hours_ahead_of_time=chance.choice([0, 4]),
         allow_add=chance.random() < 0.8,
@@ -91,11 +92,11 @@ def resource_types(chance: random.Random) -> tuple[ResourceType, ...]:
         scalar_rules=(ScalarRule(property="skills", expression="organization.name"),),
         navigation_rules=(),
     )
-    return (account, administrator) if chance.random() < 0.6 else (account,)
+    return (account, administrator) if kind == "shared" else (account,)
 
 
-def crowd(folder: Path, chance: random.Random) -> Organisation:
-    organisation = Organisation(folder, resource_types(chance), chance.choice([EARLIER, LATER]))
+def crowd(folder: Path, chance: random.Random, kind: str) -> Organisation:
+    organisation = Organisation(folder, resource_types(chance, kind), chance.choice([EARLIER, LATER]))
     for number in ORGANIZATIONS:
         organisation.organization(500 + number, f"O{number}", chance.choice(["Sales", "Admin", None]))
     organisation.group(601, "Sales")
@@ -241,13 +242,14 @@ def set_state(chance: random.Random, organisation: Organisation) -> None:
     row["executed_at"] = naive(chance.choice([None, EARLIER, NOW, LATER]))
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @LAW
 @given(seed=st.integers(0, 2**32))
 def test_an_incremental_evaluation_ends_where_a_complete_one_does(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
+    tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int
 ) -> None:
     chance = random.Random(seed)
-    organisation = crowd(tmp_path_factory.mktemp("crowd"), chance)
+    organisation = crowd(tmp_path_factory.mktemp("crowd"), chance, kind)
     history = History.begin(organisation)
     for evaluated_at in (NOW, LATER_THAN_NOW)[: chance.choice([1, 2])]:
         for _ in range(chance.choice([0, 1, 3, 10])):
@@ -260,6 +262,82 @@ def test_an_incremental_evaluation_ends_where_a_complete_one_does(
         history.evaluate(evaluated_at)
         assert everything(organisation) == everything(complete), seed
         assert found(organisation) == found(complete), seed
+
+
+def evaluated(organisation: Organisation, history: History, at: datetime = NOW) -> int:
+    """How many owners an incremental evaluation looks at; it ends where a complete one does."""
+    complete = copy.deepcopy(organisation)
+    complete.folder = organisation.folder / "complete"
+    complete.folder.mkdir(exist_ok=True)
+    complete.evaluate(evaluated_at=at)
+    counters = history.evaluate(at).counters
+    assert everything(organisation) == everything(complete)
+    assert found(organisation) == found(complete)
+    return sum(figures["evaluated"] for figures in counters.values())
+
+
+def couple(folder: Path, *resource_types: ResourceType) -> Organisation:
+    """Ten people with accounts; the first is the manager of the second, whose organization is the first."""
+    organisation = Organisation(folder, resource_types or (nominative(),))
+    for number in range(1, 11):
+        organisation.person(number, last_name=f"Name {number}")
+        organisation.user(1000 + number, f"E{number}")
+    organisation.organization(501, "O1", "Sales")
+    organisation.group(601, "Sales")
+    organisation.link("HR_PersonManager", 2, 1)
+    organisation.link("HR_PersonOrganization", 1, 501)
+    return organisation
+
+
+def test_a_change_that_no_rule_reads_concerns_nobody(tmp_path: Path) -> None:
+    organisation = couple(tmp_path)
+    history = History.begin(organisation)
+    organisation.find("HR_Person", 3)["first_name"] = "Ann"
+    organisation.find("CRM_User", 1004)["level"] = 7
+    assert evaluated(organisation, history) == 0
+
+
+def test_a_change_two_links_away_concerns_who_leads_there(tmp_path: Path) -> None:
+    rule = ScalarRule(property="title", expression="manager.organization.name")
+    organisation = couple(tmp_path, nominative(scalar_rules=(rule,)))
+    history = History.begin(organisation)
+    organisation.find("HR_Organization", 501)["name"] = "Marketing"
+    assert evaluated(organisation, history) == 1
+    assert organisation.scalars["CRM_User_Nominative|2|title"]["policy_value"] == "Marketing"
+
+
+def test_who_shares_a_key_with_a_changed_target_is_looked_at_again(tmp_path: Path) -> None:
+    organisation = couple(tmp_path)
+    organisation.user(2001, "E3")
+    history = History.begin(organisation)
+    assert organisation.assignments.get("CRM_User_Nominative|3") is None
+    organisation.find("CRM_User", 2001)["external_id"] = "E99"
+    assert evaluated(organisation, history) == 1
+    assert organisation.assignments["CRM_User_Nominative|3"]["target_id"] == 1003
+
+
+def test_a_later_read_concerns_who_was_written_since_the_one_before(tmp_path: Path) -> None:
+    organisation = couple(tmp_path)
+    organisation.evaluate()
+    row = next(
+        row for row in organisation.rows["assigned_resource_scalar"] if row["assigned_scalar"].endswith("|4|title")
+    )
+    row |= {"provisioning_state": P.EXECUTED, "executed_at": naive(NOW)}
+    organisation.find("CRM_User", 1004)["title"] = "Other"
+    history = History.begin(organisation)
+    organisation.read_at = LATER
+    assert evaluated(organisation, history) == 1
+    assert organisation.scalars["CRM_User_Nominative|4|title"]["workflow_state"] == W.FOUND
+
+
+def test_what_a_query_rule_seeks_concerns_who_seeks_it(tmp_path: Path) -> None:
+    rule = QueryRule(navigation="groups", source_expression="organization.name", target_expression="display_name")
+    organisation = couple(tmp_path, nominative(navigation_rules=(), query_rules=(rule,)))
+    history = History.begin(organisation)
+    organisation.find("CRM_Group", 601)["display_name"] = "Other"
+    organisation.group(602, "Sales")
+    assert evaluated(organisation, history) == 1
+    assert organisation.navigations["CRM_User_Nominative|1|groups|602"]["expected"]
 
 
 def found(organisation: Organisation) -> list[str]:
