@@ -9,7 +9,6 @@ import errno
 import json
 import os
 import re
-import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ DOWNLOADED = "Downloaded"
 ORDERS = "ProvisioningOrdersList"
 SUFFIX = ".json"
 PART = ".part"
+PROBE = f".probe{PART}"
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 KEYS = ("OrderId", "AssignedResourceTypeId", "ChangeType", "WorkflowInstanceId", "Owner", "ResourceType")
 """In this order, before ``Resource``, ``Changes``, ``Arguments`` and whatever else an order holds."""
@@ -164,10 +164,12 @@ class OrderFolder:
             PermissionDenied: this account may not write in it.
         """
         self.require()
-        probe = f"{self.place}/.{uuid.uuid4().hex}{PART}"
+        probe = f"{self.place}/{PROBE}"
         with self._told("write in"):
             self.folder.filesystem.pipe_file(probe, b"")
-            self.folder.filesystem.rm_file(probe)
+            # Another worker that looks at the same instant may have removed it.
+            with suppress(FileNotFoundError):
+                self.folder.filesystem.rm_file(probe)
 
     def require(self) -> None:
         """Make sure that the folder is there, where its file system knows folders.
