@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from connectors.contract import Checker, ConnectionContext, Endpoint, Exporter, Fulfiller, Order, OrderResult
 from connectors.errors import ConfigurationError, ConnectionFailed, ConnectorError, PermissionDenied
@@ -84,7 +83,7 @@ class TestFiles:
         orders = [sample_order(1), sample_order(2, "Modified"), sample_order(3, "Deleted")]
         assert states(fulfilled(connector(tmp_path), *orders)) == ["executed"] * 3
         names = [f"CRM_User-o{number}.json" for number in (1, 2, 3)]
-        assert sorted(os.listdir(tmp_path)) == names
+        assert sorted(file.name for file in tmp_path.iterdir()) == names
         for name, order in zip(names, orders, strict=True):
             content = json.loads((tmp_path / name).read_text(encoding="utf-8"))
             assert content == {"ProvisioningOrdersList": [order.model_dump(by_alias=True, exclude_unset=True)]}
@@ -243,19 +242,21 @@ class TestFolder:
         assert isinstance(error, ConfigurationError)
         assert "protocol 'nosuch'" in error.message
 
+    @each_way
     @pytest.mark.parametrize(
-        ("number", "kind", "words"),
+        "fault",
         [
             (errno.EACCES, PermissionDenied, "this account may not"),
             (errno.EROFS, PermissionDenied, "it is read-only"),
             (errno.ENOSPC, ConnectionFailed, "the device is full"),
             (errno.ESTALE, ConnectionFailed, "Stale file handle"),
         ],
+        ids=lambda fault: errno.errorcode[fault[0]],
     )
-    @each_way
     def test_a_folder_that_takes_no_file_stops_the_batch_before_an_order_is_taken(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: str, number: int, kind: type, words: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: str, fault: tuple[int, type, str]
     ) -> None:
+        number, kind, words = fault
         break_opening(monkeypatch, number, after=0)
         made = connector(tmp_path, files=files)
         error, taken = stopped(made, sample_order())
