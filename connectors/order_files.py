@@ -257,7 +257,7 @@ class OrderFolder:
         for item in found:
             name = str(item["name"]).rstrip("/").rpartition("/")[2]
             if item["type"] == "file" and name.endswith(SUFFIX) and not name.endswith(f".results{SUFFIX}"):
-                yield item.get("mtime") or item.get("LastModified") or item.get("created") or 0, name
+                yield item.get("mtime", item.get("LastModified", item.get("created", 0))), name
 
     def _settle(self) -> None:
         """Make a rename durable."""

@@ -17,6 +17,7 @@ from connectors.contract import ConnectionContext, Order, OrderResult
 from connectors.files.json_orders import JsonConnector, JsonSettings
 from connectors.order_files import DOWNLOADED
 from tests.contract.fulfilling import FulfillerContract, FulfilTarget, Held
+from tests.contract.limits import ImpossibleError
 from tests.unit.connectors.order_samples import sample_order
 
 
@@ -39,7 +40,7 @@ class Script(FulfilTarget):
         return self.connector("not mounted")
 
     def refused(self) -> JsonConnector:
-        return self.connector()
+        raise ImpossibleError("there are no credentials to refuse")
 
     def key(self, result: OrderResult, login: str) -> str:
         assert result.key is None
