@@ -9,7 +9,7 @@ and ``changes/evaluation.json``. Evaluating again what it has written changes no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from include.difference.compare import Counts, compare
@@ -17,10 +17,10 @@ from include.expressions.functions import timestamp
 from include.expressions.paths import EntityGraph
 from include.model.configuration import Configuration
 from include.model.resource_type import ResourceType
-from include.policy import assignments, findings, navigations, scalars
+from include.policy import assignments, findings, navigations, queries, scalars
 from include.policy.dependency import by_dependency
-from include.policy.rules import Rules, compute, resolve
-from include.policy.workspace import Workspace, whole_file, workspace
+from include.policy.rules import Rules, compute, next_change_at, resolve
+from include.policy.workspace import COMPLETE, Extent, Workspace, whole_file, workspace
 from include.repository.system import ASSIGNED_RESOURCE_NAVIGATION, ASSIGNED_RESOURCE_SCALAR, ASSIGNED_RESOURCE_TYPE
 from include.storage.engine import literal, name
 from include.storage.folder import Folder
@@ -32,6 +32,8 @@ class Evaluation:
 
     counters: Mapping[str, Mapping[str, int]]
     changes: Mapping[str, Counts]
+    next_change_at: Mapping[str, datetime | None] = field(default_factory=dict)
+    """By resource type, when time alone may change its outcome next (UTC); None: never."""
 
     @property
     def changed(self) -> int:
@@ -47,6 +49,7 @@ def evaluate(
     evaluated_at: datetime,
     target_read_at: Mapping[str, datetime],
     retry_errored: bool = False,
+    extent: Extent = COMPLETE,
 ) -> Evaluation:
     """Evaluate resource types over the files in ``base/`` of a run.
 
@@ -60,15 +63,17 @@ def evaluate(
         target_read_at: by target entity type, when the export of its last load started; what was
             carried out since then cannot be seen yet. Absent: never read.
         retry_errored: ask again for what failed.
+        extent: all owners, or those whom changes concern.
 
     Raises:
         PolicyError: a file is missing, or a rule cannot be used or fails on the data.
     """
     ordered = by_dependency(resource_types)
     graph = EntityGraph.of(configuration)
-    with workspace(run, graph, evaluated_at) as space:
+    with workspace(run, graph, evaluated_at, extent) as space:
         _prepare(space)
         figures: dict[str, dict[str, int]] = {}
+        next_changes: dict[str, datetime | None] = {}
         resolved = [resolve(space, item) for item in ordered]
         done: list[str] = []
         for rules in resolved:
@@ -76,13 +81,15 @@ def evaluate(
             sharing = _sharing(configuration, rules.resource_type)
             _evaluate_one(space, rules, read_at, sharing=sharing, done=done, retry=retry_errored)
             done.append(rules.resource_type.identifier)
-            figures[done[-1]] = findings.counters(space, rules)
+            figures[done[-1]] = {"evaluated": space.count("situation"), **findings.counters(space, rules)}
+            next_changes[done[-1]] = _next_change(space, rules, extent)
         for rules in resolved:
             sharing = [*_sharing(configuration, rules.resource_type), rules.resource_type.identifier]
             figures[rules.resource_type.identifier]["orphans"] = findings.list_orphans(space, rules, sharing, done)
+        findings.keep_others(space)
         changes = _write(space, run, done)
-    evaluation = Evaluation(figures, changes)
-    _write_summary(run, evaluation, evaluated_at, target_read_at, ordered)
+    evaluation = Evaluation(figures, changes, next_changes)
+    _write_summary(run, evaluation, evaluated_at, target_read_at, ordered, extent=extent)
     return evaluation
 
 
@@ -120,10 +127,18 @@ def _evaluate_one(
     scalars.decide_scalars(space, rules, read_at, retry=retry)
     navigations.decide_navigations(space, rules, read_at, retry=retry)
     findings.list_findings(space, rules)
+    queries.list_query_findings(space, rules)
     space.execute(f"""
         INSERT INTO disputed
         SELECT DISTINCT {literal(resource_type.target_entity_type)}, target_id FROM conflict WHERE target_id IS NOT NULL
     """)
+
+
+def _next_change(space: Workspace, rules: Rules, extent: Extent) -> datetime | None:
+    """Of all owners, those too whom this evaluation is not about."""
+    if extent.mode == "incremental":
+        return extent.next_change_at[rules.resource_type.identifier]
+    return next_change_at(space, rules)
 
 
 def _sharing(configuration: Configuration, resource_type: ResourceType) -> list[str]:
@@ -161,6 +176,8 @@ def _write_summary(
     evaluated_at: datetime,
     target_read_at: Mapping[str, datetime],
     resource_types: Sequence[ResourceType],
+    *,
+    extent: Extent,
 ) -> None:
     """Write ``changes/evaluation.json``; it comes last, and tells that the other files are whole."""
     reads = {item.identifier: target_read_at.get(item.target_entity_type) for item in resource_types}
@@ -168,8 +185,15 @@ def _write_summary(
         "evaluation.json",
         {
             "evaluated_at": evaluated_at.isoformat(),
+            "mode": extent.mode,
+            "reason": extent.reason,
+            "owners_evaluated": sum(figures["evaluated"] for figures in evaluation.counters.values()),
             "resource_types": {
-                identifier: {**figures, "target_read_at": read.isoformat() if (read := reads[identifier]) else None}
+                identifier: {
+                    **figures,
+                    "target_read_at": _iso(reads[identifier]),
+                    "next_change_at": _iso(evaluation.next_change_at[identifier]),
+                }
                 for identifier, figures in evaluation.counters.items()
             },
             "entity_types": {
@@ -183,3 +207,7 @@ def _write_summary(
             },
         },
     )
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None

@@ -9,7 +9,7 @@ from include.policy import decisions
 from include.policy.rules import Rules
 from include.policy.states import ProvisioningState as Provisioning
 from include.policy.states import WorkflowState as Workflow
-from include.policy.workspace import Workspace
+from include.policy.workspace import OTHER_FINDINGS, Workspace
 from include.storage.engine import literal, name
 
 FINDING_TABLE = """
@@ -93,7 +93,7 @@ def list_orphans(space: Workspace, rules: Rules, sharing: Sequence[str], evaluat
         INSERT INTO finding
         SELECT {literal(rules.resource_type.identifier)}, 'orphan', NULL, CAST(t.{key} AS VARCHAR),
             {literal(f"no owner of {rules.resource_type.source_entity_type} correlates with it")}
-        FROM {space.relation(entity_type)} AS t
+        FROM {space.targets(rules.resource_type)} AS t
         WHERE t.resource_id NOT IN (
             SELECT target_id FROM assignment WHERE target_id IS NOT NULL AND resource_type IN ({here})
             UNION SELECT target_id FROM stored_assignment
@@ -104,6 +104,12 @@ def list_orphans(space: Workspace, rules: Rules, sharing: Sequence[str], evaluat
     identifier = literal(rules.resource_type.identifier)
     ((orphans,),) = space.rows(f"SELECT count(*) FROM finding WHERE resource_type = {identifier} AND kind = 'orphan'")
     return int(orphans)
+
+
+def keep_others(space: Workspace) -> None:
+    """Add the findings of those whom an incremental evaluation is not about, as the last evaluation left them."""
+    if space.is_incremental:
+        space.execute(f"INSERT INTO finding FROM read_parquet({literal(space.base.file(OTHER_FINDINGS))})")
 
 
 def counters(space: Workspace, rules: Rules) -> dict[str, int]:
@@ -127,7 +133,7 @@ def counters(space: Workspace, rules: Rules) -> dict[str, int]:
     )
     return {
         **dict(zip(names, row, strict=True)),
-        **dict(zip(("owners", "creations_not_allowed", "creations_waiting"), fates, strict=True)),
+        **dict(zip(("owners", "creations_not_allowed", "creations_waiting", "suggested"), fates, strict=True)),
         "ambiguous": findings.get("ambiguous", 0),
         "gaps": findings.get("gap", 0),
         "unresolved_links": findings.get("unresolved_link", 0),
@@ -159,7 +165,8 @@ _ASSIGNMENT_FIGURES = f"""
     FROM assignment LEFT JOIN summary USING (assignment) WHERE resource_type = $resource_type
 """
 _FATE_FIGURES = """
-    SELECT count(*) FILTER (included), count(*) FILTER (fate = 'not allowed'), count(*) FILTER (fate = 'waiting')
+    SELECT count(*) FILTER (included), count(*) FILTER (fate = 'not allowed'), count(*) FILTER (fate = 'waiting'),
+        count(*) FILTER (fate = 'suggested')
     FROM situation
 """
 
