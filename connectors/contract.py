@@ -160,6 +160,17 @@ class OrderResult:
 
 
 @dataclass(frozen=True, slots=True)
+class FileResult:
+    """What came of one order file: the results of its orders, and the reason why it still waits (one line)."""
+
+    file: str
+    results: tuple[OrderResult, ...] = ()
+    waits: str | None = None
+    transient: bool = False
+    """Whether it waits for something that may pass by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
     """One verdict of a connection check."""
 
@@ -193,6 +204,20 @@ class Fulfiller(Protocol):
         An order error becomes an errored result, never an exception; ``AuthenticationFailed`` and
         ``ConnectionFailed`` are raised when they stop the whole batch. Idempotent: an addition of an
         object that exists with the same key becomes a change, a deletion of a missing one is executed.
+        """
+
+
+@runtime_checkable
+class FileFulfiller(Protocol):
+    """Fulfils the order files that another connection (package ``json``) left."""
+
+    def fulfil_files(self) -> Iterator[FileResult]:
+        """Carry out each file, the first written first, and move it to ``Downloaded`` with its results.
+
+        A file that cannot be read, or has an order that may succeed later, waits. Idempotent like ``fulfil``.
+
+        Raises:
+            ConnectorError: one line; files that were not reached still wait.
         """
 
 

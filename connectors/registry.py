@@ -11,6 +11,8 @@ from connectors.errors import ConfigurationError
 
 PACKAGES: dict[str, str] = {
     "csv": "connectors.files.csv:CsvConnector",
+    "internal_workflow": "connectors.workflow.connector:InternalWorkflowConnector",
+    "json": "connectors.files.json_orders:JsonConnector",
     "scim": "connectors.scim.connector:ScimConnector",
     "sql": "connectors.sql.connector:SqlConnector",
 }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -92,26 +91,6 @@ def detail_of(body: Mapping[str, Any], secrets: Sequence[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     return text if len(text) <= LONGEST_DETAIL else f"{text[:LONGEST_DETAIL]}..."
-
-
-def seconds_to_wait(header: str | None, now: datetime) -> float | None:
-    """A ``Retry-After`` header in seconds: a number, or a date (RFC 9110 10.2.3)."""
-    if header is None:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        instant = http_date(header)
-        return None if instant is None else max(0.0, (instant - now).total_seconds())
-
-
-def http_date(header: str | None) -> datetime | None:
-    """An HTTP date, ``None`` where there is none or it cannot be read."""
-    try:
-        instant = parsedate_to_datetime(header or "")
-    except ValueError:
-        return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.contract import Endpoint
 from connectors.errors import AuthenticationFailed, ConfigurationError, ConnectionFailed
-from connectors.scim.settings import checked_url
+from connectors.web import checked_url
 
 if TYPE_CHECKING:
     import httpx

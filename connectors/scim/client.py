@@ -17,9 +17,10 @@ from urllib.parse import quote
 
 from connectors.contract import ConnectionContext
 from connectors.errors import AuthenticationFailed, ConfigurationError, ConnectionFailed, ConnectorError
-from connectors.scim.answers import UNAVAILABLE, Answer, detail_of, http_date, seconds_to_wait
+from connectors.scim.answers import UNAVAILABLE, Answer, detail_of
 from connectors.scim.authorization import Authorization
 from connectors.scim.settings import ScimSettings, base_url
+from connectors.web import http_date, seconds_to_wait, verification
 
 if TYPE_CHECKING:
     import httpx
@@ -68,7 +69,9 @@ class ScimClient(AbstractContextManager["ScimClient"]):
 
         settings = self._settings
         self._http = httpx.Client(
-            verify=self._verification(),
+            verify=verification(
+                self._context.folder, verify_tls=settings.verify_tls, ca_bundle_path=settings.ca_bundle_path
+            ),
             timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),
             headers={"Accept": f"{MEDIA_TYPE}, application/json"},
         )
@@ -212,19 +215,6 @@ class ScimClient(AbstractContextManager["ScimClient"]):
         if "json" in response.headers.get("Content-Type", ""):
             return _Again(ConnectionFailed(f"{name}: the answer was cut short"), received=True)
         return ConfigurationError(f"{name}: the answer is not JSON; check the address of the server")
-
-    def _verification(self) -> Any:
-        import ssl
-
-        if not self._settings.verify_tls:
-            return False
-        if self._settings.ca_bundle_path is None:
-            return True
-        path = self._context.folder / self._settings.ca_bundle_path
-        try:
-            return ssl.create_default_context(cafile=str(path))
-        except (OSError, ssl.SSLError):
-            raise ConfigurationError(f"ca_bundle_path '{path}' is not a readable set of certificates") from None
 
 
 def _bearable(again: _Again) -> bool:

@@ -109,6 +109,23 @@ def provision(
     tables.print_provisioning(run_provisioning(connector, _answer(approve, False, reject), reason, mode.value))
 
 
+@application.command("fulfil-files")
+@stop_on_error
+def fulfil_files(
+    connector: ConnectorArgument,
+    connection: Annotated[str | None, typer.Argument(help="one connection; all that read files by default")] = None,
+) -> None:
+    """Fulfil the order files that wait in a folder, in this process."""
+    from include.orchestration import order_files
+    from include.orchestration.project import find_connector, load_project
+
+    wanted = [connection] if connection else order_files.file_connections(find_connector(load_project(), connector))
+    if not wanted:
+        fail(f"{connector} has no connection that fulfils files (setting 'source: folder')")
+    for item in wanted:
+        console.print(f"{item}: {order_files.summary(order_files.fulfil_files(connector, item))}")
+
+
 @show.command("runs")
 @stop_on_error
 def show_runs(

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from include.model.base import Model
-from include.model.configuration import Association, Connection, Connector, ConnectorThresholds, EntityType, Property
+from include.model.configuration import (
+    Association,
+    Connection,
+    Connector,
+    ConnectorThresholds,
+    EntityType,
+    Property,
+    Schedules,
+)
 from include.model.connector_file import Finding
 from include.model.formats import format_mistake, mask_mistake
 from include.model.mending import PLACEHOLDER
@@ -47,7 +55,7 @@ def connector_mistakes(connector: Connector) -> Iterator[Finding]:
 
 
 def _schedule_mistakes(connector: Connector) -> Iterator[Finding]:
-    for name in ("complete", "incremental"):
+    for name in Schedules.model_fields:
         expression = getattr(connector.schedules, name)
         if expression is not None and (mistake := _cron_mistake(expression)):
             yield ("schedules", name), mistake

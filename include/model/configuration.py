@@ -101,6 +101,8 @@ class Schedules(Model):
     """Cron expression of five fields, in UTC, or a preset such as @daily."""
     incremental: str | None = None
     """Cron expression of five fields, in UTC, or a preset such as @hourly."""
+    order_files: str | None = None
+    """When order files in a folder are fulfilled (connections with source: folder); as above."""
 
 
 class HistoryRetention(Model):

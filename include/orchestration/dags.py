@@ -1,4 +1,4 @@
-"""DAGs from the configuration: ``synchronize_<connector>``, ``provision_<connector>`` and ``maintain_repository``.
+"""DAGs from the configuration: ``synchronize_``, ``provision_`` and ``fulfil_files_`` of connectors, and maintenance.
 
 A file with mistakes never takes the other connectors' DAGs away: its DAGs keep their names, carry the
 tag ``config-error``, and their single task fails with the mistakes.
@@ -23,6 +23,8 @@ def build_dags(only: str | None = None) -> dict[str, DAG]:
         only: a DAG id; a worker that runs one task builds just its DAG.
     """
     from include.orchestration.maintenance_dag import DAG_ID, maintenance_dag
+    from include.orchestration.order_files import file_connections
+    from include.orchestration.order_files_dag import order_files_dag
     from include.orchestration.provision_dag import provision_dag
     from include.orchestration.synchronize_dag import synchronize_dag
 
@@ -33,6 +35,8 @@ def build_dags(only: str | None = None) -> dict[str, DAG]:
             dags[f"synchronize_{connector.identifier}"] = synchronize_dag(connector)
         if connector.resource_types and only in {None, f"provision_{connector.identifier}"}:
             dags[f"provision_{connector.identifier}"] = provision_dag(connector, configuration)
+        if only in {None, f"fulfil_files_{connector.identifier}"} and file_connections(connector):
+            dags[f"fulfil_files_{connector.identifier}"] = order_files_dag(connector)
     if only in {None, DAG_ID}:
         dags[DAG_ID] = maintenance_dag()
     for broken in configuration.broken:

@@ -31,7 +31,7 @@ FIELDS = {
     "an unknown field of a small model names them all": (
         "  complete: ",
         "  nightly: ",
-        ["hr.yaml:5: schedules.nightly: unknown field 'nightly'; known: complete, incremental"],
+        ["hr.yaml:5: schedules.nightly: unknown field 'nightly'; known: complete, incremental, order_files"],
     ),
     "a misspelt required field is not missing as well": (
         "      column: org_code",

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.errors import IncompleteExport, TransientError
-from connectors.scim.answers import Answer, Page, Tally, detail_of, page_of, seconds_to_wait
+from connectors.scim.answers import Answer, Page, Tally, detail_of, page_of
+from connectors.web import seconds_to_wait
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Orders that start workflows instead of writing to a system (engine.md 4.2)."""
