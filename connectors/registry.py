@@ -11,6 +11,7 @@ from connectors.errors import ConfigurationError
 
 PACKAGES: dict[str, str] = {
     "csv": "connectors.files.csv:CsvConnector",
+    "identity_repository": "connectors.identity_repository:IdentityRepository",
     "scim": "connectors.scim.connector:ScimConnector",
     "sql": "connectors.sql.connector:SqlConnector",
 }

@@ -8,9 +8,11 @@ from include.model.catalogue import Catalogue, has_unreadable_names
 from include.model.configuration import AssociationEnd, Connector, EntityType
 from include.model.connector_file import ConnectorFile, Finding
 from include.model.formats import mask_of
+from include.model.inbound import inbound_mistakes
 from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
+from include.model.records import record_mistakes
 from include.model.resource_type import ResourceType
 
 
@@ -22,10 +24,12 @@ def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[F
             yield path, _unknown(kind, name, known) + _unless_unreadable(catalogue)
     for path, end in _ends(connector):
         yield from _key_mistakes(end, path, catalogue)
+    yield from inbound_mistakes(connector, catalogue)
     for index, resource_type in enumerate(connector.resource_types):
         path = ("resource_types", index)
         yield from _connection_mistakes(resource_type, path, connector)
         yield from _cycle_mistakes(resource_type, path, catalogue)
+        yield from record_mistakes(resource_type, path, catalogue)
         target = catalogue.entity_types.get(resource_type.target_entity_type)
         if target is not None:
             yield from _scalar_mistakes(resource_type, path, target[0], catalogue)
@@ -40,6 +44,13 @@ def broken_references(connector: Connector, catalogue: Catalogue, broken: Collec
             yield path, _broken(kind, name, declared[1])
     for index, resource_type in enumerate(connector.resource_types):
         navigations = catalogue.navigations.get(resource_type.target_entity_type, {})
+        section = resource_type.records
+        records = catalogue.navigations.get(resource_type.source_entity_type, {}).get(
+            section.navigation if section else ""
+        )
+        if records and records.file.name in broken:
+            path = ("resource_types", index, "records", "navigation")
+            yield path, _broken("navigation", records.name, records.file)
         for position, rule in enumerate(resource_type.navigation_rules):
             used = navigations.get(rule.navigation)
             if used and used.file.name in broken:

@@ -67,10 +67,7 @@ def resolve(space: Workspace, resource_type: ResourceType) -> Rules:
         if entity_type not in graph.entity_types:
             hint = near_miss(entity_type, list(graph.entity_types))
             raise PolicyError(f"{resource_type.identifier}: no connector declares entity type '{entity_type}'{hint}")
-    source, target = (
-        Scope(graph, resource_type.source_entity_type),
-        Scope(graph, resource_type.target_entity_type),
-    )
+    source, target = _owner_scope(graph, resource_type), Scope(graph, resource_type.target_entity_type)
     scalars = tuple(_scalar(graph, resource_type, rule) for rule in resource_type.scalar_rules)
     navigations = tuple(_navigation(graph, resource_type, rule) for rule in resource_type.navigation_rules)
     condition, owner_fields = _owner_fields(space, resource_type, source, scalars)
@@ -81,6 +78,13 @@ def resolve(space: Workspace, resource_type: ResourceType) -> Rules:
                                     rule.target_expression, target)]
     }  # fmt: skip
     return Rules(resource_type, source, target, condition, owner_fields, target_fields, scalars, navigations)
+
+
+def _owner_scope(graph: EntityGraph, resource_type: ResourceType) -> Scope:
+    try:
+        return Scope.of_owners(graph, resource_type)
+    except ExpressionMistake as mistake:
+        raise PolicyError(f"{resource_type.identifier}: {mistake}") from mistake
 
 
 def compute(space: Workspace, rules: Rules) -> None:
