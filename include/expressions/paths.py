@@ -176,10 +176,8 @@ class Scope:
 
     def _no_property(self, entity_type: str, path: Sequence[str]) -> str:
         if self.records is not None and list(path) == [RECORD]:
-            example = ".".join([RECORD, self.records.key])
-            return (
-                f"'{RECORD}' is a record of {self.records.link.entity_type}: name a property of it, such as {example}"
-            )
+            example, of = f"{RECORD}.{self.records.key}", self.records.link.entity_type
+            return f"'{RECORD}' is a record of {of}: name one of its properties, such as {example}"
         if link := self.graph.links.get(entity_type, {}).get(path[-1]):
             linked = self.graph.entity_types.get(link.entity_type)
             example = ".".join([*path, linked.primary_key.identifier if linked else "<property>"])

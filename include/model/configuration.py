@@ -300,7 +300,7 @@ class Connector(Model):
 
     @property
     def is_inbound(self) -> bool:
-        """Whether its resources stand in the identity repository alone: nothing is exported, orders write them there."""
+        """Whether its resources stand in the identity repository alone: no export reads them, orders write them."""
         return any(item.package == IDENTITY_REPOSITORY for item in self.connections)
 
     def connection(self, identifier: str) -> Connection:

@@ -30,14 +30,14 @@ def inbound_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[Fin
             continue
         holder = declared[1].connector
         if connector.is_inbound and holder.identifier != connector.identifier:
-            message = (
-                f"{declared[0].identifier} is exported by {holder.identifier}: orders for it go through that connector"
-            )
+            message = f"{declared[0].identifier} belongs to {holder.identifier}: put this resource type there"
             yield (*path, "target_entity_type"), message
         elif connector.is_inbound:
             yield from _rule_mistakes(resource_type, declared[0], path, connector, catalogue)
         elif holder.is_inbound:
-            message = f"{declared[0].identifier} stands in the repository alone: put this resource type into {holder.identifier}"
+            message = (
+                f"{declared[0].identifier} stands in the repository: put this resource type into {holder.identifier}"
+            )
             yield (*path, "target_entity_type"), message
 
 
@@ -81,5 +81,7 @@ def _rule_mistakes(
         for index, rule in enumerate(getattr(resource_type, field)):
             used = navigations.get(rule.navigation)
             if used is not None and used.file.identifier != connector.identifier:
-                message = f"the export of {used.file.identifier} decides on the links of '{rule.navigation}': it would undo it"
+                message = (
+                    f"the export of {used.file.identifier} holds the links of '{rule.navigation}', and would undo it"
+                )
                 yield (*path, field, index, "navigation"), message

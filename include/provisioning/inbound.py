@@ -78,7 +78,8 @@ def fulfil_in_repository(
     targets = _targets(EntityGraph.of(configuration), connector)
     with engine(run) as connection:
         connection.execute(_ordered(run, generation.run_id, connector))
-        connection.execute(f"CREATE TABLE ordered_link AS {asked_links(f'({asked_changes("ordered")})')}")
+        asked = f"({asked_changes('ordered')})"
+        connection.execute(f"CREATE TABLE ordered_link AS {asked_links(asked)}")
         for target in targets:
             connection.execute(f"CREATE VIEW {target.current} AS SELECT * FROM {base_relation(run, target.identifier)}")
             connection.execute(wanted_table(target))

@@ -88,7 +88,7 @@ def _resource(target: Target) -> str:
             format('{{}} {{}} is not in the repository any more', {what}, coalesce(target_key, '')) AS message
         FROM {target.wanted} WHERE change_type = 'Modified' AND resource_id IS NULL
         UNION ALL
-        SELECT order_id, 'Conflict', format('{{}} {{}}: {{}} orders mean this resource at once', {what}, current_key, orders)
+        SELECT order_id, 'Conflict', format('{{}} {{}}: {{}} orders mean it at once', {what}, current_key, orders)
         FROM (SELECT *, count(*) OVER (PARTITION BY resource_id) AS orders FROM {target.wanted}
               WHERE resource_id IS NOT NULL)
         WHERE orders > 1
@@ -102,7 +102,7 @@ def _key(target: Target) -> str:
         SELECT order_id, 'InvalidValue' AS error_class, CASE
             WHEN coalesce({key}, '') = '' THEN format('{{}}: the key of a {{}} is empty', {literal(target.key)},
                 {literal(target.identifier)})
-            ELSE format('{{}}: a key never changes, and this one would from ''{{}}'' to ''{{}}'': set is_mapped: false on its rule',
+            ELSE format('{{}}: ''{{}}'' would become ''{{}}'', and keys never change: set is_mapped: false on its rule',
                 {literal(target.key)}, left(current_key, {SHOWN}), left({key}, {SHOWN})) END AS message
         FROM {target.wanted}
         WHERE change_type = 'Added' AND coalesce({key}, '') = ''
@@ -159,6 +159,7 @@ def _taken(target: Target) -> Iterator[str]:
 def _taken_value(target: Target, item: Property) -> str:
     value, key = name(item.identifier), f"CAST({name(target.key)} AS VARCHAR)"
     label, what = literal(item.identifier), literal(target.identifier)
+    error_class = literal("ObjectExists" if item.primary_key else "Conflict")
     return f"""
         WITH future AS (
             SELECT s.order_id, {key} AS key, s.{value} AS value,
@@ -173,7 +174,7 @@ def _taken_value(target: Target, item: Property) -> str:
             SELECT value, count(*) AS resources, min(key) FILTER (NOT moves) AS holder
             FROM future WHERE CAST(value AS VARCHAR) <> '' GROUP BY value HAVING count(*) > 1 AND bool_or(moves)
         )
-        SELECT f.order_id, CASE WHEN {str(item.primary_key).lower()} THEN 'ObjectExists' ELSE 'Conflict' END AS error_class,
+        SELECT f.order_id, {error_class} AS error_class,
             format('{{}}: ''{{}}'' {{}}', {label}, left(CAST(value AS VARCHAR), {SHOWN}), CASE
                 WHEN holder IS NULL THEN format('is asked for by {{}} orders at once', resources)
                 ELSE format('is that of {{}} {{}} already', {what}, holder) END) AS message
