@@ -157,7 +157,7 @@ def _write_links(
         if link.association == association.identifier
         for part in (_asked_pairs(run, target, navigation, link), _pairs_of_reborn(run, target, link))
     ]
-    pairs = " UNION ".join(parts) or "SELECT NULL AS command, NULL AS key1, NULL AS key2 WHERE false"
+    pairs = " UNION BY NAME ".join(parts) or "SELECT NULL AS command, NULL AS key1, NULL AS key2 WHERE false"
     connection.execute(f"""
         COPY (
             WITH pair AS ({pairs})

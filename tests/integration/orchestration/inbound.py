@@ -79,7 +79,9 @@ resource_types:
     connection: Directory
     block_provisioning: false
     records: {navigation: contracts, start_property: starts, end_property: ends}
-    thresholds: {maximum_delete_percent: 0, maximum_delete: 10, maximum_update_percent: 0, maximum_update: 10}
+    thresholds:
+      {maximum_insert: 10, maximum_insert_percent: 0, maximum_delete: 10, maximum_delete_percent: 0,
+       maximum_update: 10, maximum_update_percent: 0}
     correlation_rules: [{source_expression: number, target_expression: number}]
     scalar_rules:
       - {property: number, expression: number, is_mapped: false}
