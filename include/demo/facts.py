@@ -95,6 +95,8 @@ class DayFacts:
     holder_links: LinkChanges
     stored_people: int
     """In the repository after the day."""
+    identities: int
+    """In the directory after the day: who is gone from HR stays."""
     stored_cards: int
     orders: ExpectedOrders
     crm: CrmFigures
@@ -126,6 +128,7 @@ def day_facts(day: Day) -> DayFacts:
         manager_links=_link_changes(_manager_links(before), _manager_links(shown)),
         holder_links=_link_changes(holders_before, _holder_links(cards(day), stored)),
         stored_people=len(stored),
+        identities=len(stored if day == FIRST else stored | _stored(FIRST)),
         stored_cards=len(cards(day)),
         orders=_orders(accounts_before, _accounts(stored)),
         crm=_crm(_accounts(stored)),
