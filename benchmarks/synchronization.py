@@ -25,6 +25,8 @@ LINEAR_LIMIT = 1.15
 MEMORY_LIMIT = 2048
 FIRST_LOAD_LIMIT = 1.5
 COMPARE_LIMIT = 1.3
+COMPARE_FROM = 1_000_000
+"""Below, what a step takes is its start."""
 NO_CHANGE_FACTOR = 3
 SIZES_VARIABLE = "BENCH_SIZES"
 
@@ -69,7 +71,7 @@ def _measure_rows(report: Report, server: PostgreSQL, folder: Path, database: st
                 measured = place.synchronize(run_id, place.folder / run_id / "raw", mode)
                 _report_steps(report, f"{database}: {size:,} rows, {run_id} load", measured)
                 _keep(taken, run_id, size, measured)
-            if database == "SQLite":
+            if database == "SQLite" and size >= COMPARE_FROM:
                 _measure_compare(report, place, size)
     _report_linearity(report, database, "rows", taken)
 

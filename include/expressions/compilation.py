@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from include.expressions.errors import ExpressionMistake, first_line, near_miss
 from include.expressions.functions import CLOCK_FUNCTIONS, EVALUATED_AT, other_functions, scalar_functions
 from include.expressions.paths import Scope
+from include.expressions.predefined import ZONED_FUNCTIONS, time_zones
 from include.storage.engine import literal
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _refusal(tree: dict[str, Any], scope: Scope) -> str | None:
         kind = node["class"]
         if kind not in _SCALAR_NODES:
             return _REFUSED_NODES.get(kind, f"{_NOT_ONE_VALUE}; {kind.lower()} cannot stand in it")
-        if kind == "FUNCTION" and (refusal := _refused_function(node, scope)):
+        if kind == "FUNCTION" and (refusal := _refused_function(node, scope) or _refused_argument(node)):
             return refusal
         if kind == "COLUMN_REF" and not _is_ours(node["column_names"], scope):
             return _refused_word(node["column_names"], scope)
@@ -213,6 +214,28 @@ def _refused_function(node: dict[str, Any], scope: Scope) -> str | None:
     if function in other_functions():
         return f"an expression may not call '{function}': only functions whose value follows from their arguments"
     return f"there is no function '{function}'{near_miss(function, sorted(scalar_functions()))}"
+
+
+def _refused_argument(node: dict[str, Any]) -> str | None:
+    """A constant time zone or format that the function cannot use: DuckDB tells only on the data."""
+    function = str(node["function_name"]).lower()
+    zoned = ZONED_FUNCTIONS.get(function)
+    if zoned is None:
+        return None
+    values = [_constant(child) for child in node["children"]]
+    zone = values[zoned.zone] if len(values) > zoned.zone else None
+    if zone is not None and zone.lower() not in {item.lower() for item in time_zones()}:
+        return f"there is no time zone '{zone}': write one such as Europe/Paris{near_miss(zone, sorted(time_zones()))}"
+    format_ = values[zoned.parsed_format] if zoned.parsed_format and len(values) > zoned.parsed_format else None
+    if format_ is not None and "%z" in format_.lower():
+        return f"a text with an offset ({format_}) needs no time zone: use {function.replace('local', 'universal')}"
+    return None
+
+
+def _constant(node: dict[str, Any]) -> str | None:
+    """The text of a constant; None for anything else."""
+    value = node.get("value", {}).get("value") if node["class"] == "CONSTANT" else None
+    return value if isinstance(value, str) else None
 
 
 def _refused_clock(word: str, scope: Scope) -> str:

@@ -10,25 +10,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
+from include.expressions.predefined import PREDEFINED_FUNCTIONS, install_predefined
+
 if TYPE_CHECKING:
     import duckdb
-
-_LETTERS_AND_OTHERS = r"'[\p{L}\p{M}]+|[^\p{L}\p{M}]+'"
-
-# The predefined functions of engine.md 1.12 whose meaning is certain. ``to_title`` takes words apart at
-# blanks only, ``to_first_name`` at everything that is no letter (Jean-Pierre, O'Neil); ``simplify`` is
-# the comparison "Simplified" of 1.11: no case, no diacritics, nothing but letters.
-PREDEFINED_FUNCTIONS = {
-    "to_upper": "upper(text)",
-    "to_lower": "lower(text)",
-    "to_first_name": f"""array_to_string(list_transform(
-        regexp_extract_all(lower(text), {_LETTERS_AND_OTHERS}),
-        lambda word: upper(left(word, 1)) || substr(word, 2)), '')""",
-    "to_title": """array_to_string(list_transform(
-        string_split(lower(text), ' '), lambda word: upper(left(word, 1)) || substr(word, 2)), ' ')""",
-    "remove_diacritics": "strip_accents(text)",
-    "simplify": r"regexp_replace(lower(strip_accents(text)), '[^\p{L}]', '', 'g')",
-}
 
 EVALUATED_AT = "evaluated_at"
 """The instant of the run, as a function without arguments or written like a property."""
@@ -77,7 +62,7 @@ def scalar_functions() -> frozenset[str]:
             """
         ).fetchall()
     built_in = {name for (name,) in found} - _NOT_PURE - CLOCK_FUNCTIONS
-    return frozenset(built_in | _BUILT_IN_MACROS | PREDEFINED_FUNCTIONS.keys() | {EVALUATED_AT})
+    return frozenset(built_in | _BUILT_IN_MACROS | PREDEFINED_FUNCTIONS | {EVALUATED_AT})
 
 
 @cache
@@ -92,8 +77,7 @@ def other_functions() -> frozenset[str]:
 
 def install(connection: duckdb.DuckDBPyConnection, evaluated_at: datetime | None = None) -> None:
     """Create the predefined functions in a connection, and ``evaluated_at`` where there is such an instant."""
-    for function, body in PREDEFINED_FUNCTIONS.items():
-        connection.execute(f"CREATE MACRO {function}(text) AS {body}")
+    install_predefined(connection)
     if evaluated_at is not None:
         connection.execute(f"CREATE MACRO {EVALUATED_AT}() AS {timestamp(evaluated_at)}")
 

@@ -101,9 +101,14 @@ class Scope:
         return scope
 
     @property
+    def reads_records(self) -> bool:
+        """Whether an expression asked for the record, or for the time of all records."""
+        return self.records is not None and (RECORD,) in self.joins
+
+    @property
     def aliases(self) -> frozenset[str]:
         """Names that a column of a compiled expression may stand under."""
-        of_record = {self._record_alias} if (RECORD,) in self.joins else set()
+        of_record = {self._record_alias} if self.reads_records else set()
         return frozenset({SOURCE_ALIAS, *(f"linked{position}" for position in range(len(self.joins))), *of_record})
 
     def column(self, path: Sequence[str]) -> str:

@@ -36,19 +36,29 @@ class Records:
         is the one that began last, then the one of the highest key; of none, the one that begins next, else the one
         that ended last. The other two are the earliest start and the latest end of all records.
         """
-        begins = f"coalesce(CAST(record.{name(self.start)} AS TIMESTAMP), {NO_START})"
-        ends = f"coalesce(CAST(record.{name(self.end)} AS TIMESTAMP), {NO_END})"
         return f"""(
             SELECT from_id, min(begins) AS {RECORD_START}, max(ends) AS {RECORD_END},
                 arg_max(to_id, CASE
                     WHEN begins <= now AND now < ends THEN row(2, epoch_us(begins), 0, key)
                     WHEN begins > now THEN row(1, -epoch_us(begins), 0, key)
                     ELSE row(0, epoch_us(ends), epoch_us(begins), key) END) AS to_id
-            FROM (
-                SELECT pair.{self.link.from_column} AS from_id, record.resource_id AS to_id,
-                    {begins} AS begins, {ends} AS ends, record.{name(self.key)} AS key, {EVALUATED_AT}() AS now
-                FROM {relation(self.link.association)} AS pair
-                JOIN {relation(self.link.entity_type)} AS record ON record.resource_id = pair.{self.link.to_column}
-            )
-            GROUP BY from_id
+            FROM {self._all(relation)} GROUP BY from_id
+        )"""
+
+    def next_change(self, relation: Callable[[str], str]) -> str:
+        """SQL query of one value: the next instant at which another record may be the one in force; NULL is never."""
+        return f"""
+            SELECT min(instant) FROM (SELECT now, unnest([begins, ends]) AS instant FROM {self._all(relation)})
+            WHERE instant > now
+        """
+
+    def _all(self, relation: Callable[[str], str]) -> str:
+        """SQL relation: every record of everybody, with its time and the instant of the run."""
+        return f"""(
+            SELECT pair.{self.link.from_column} AS from_id, record.resource_id AS to_id,
+                coalesce(CAST(record.{name(self.start)} AS TIMESTAMP), {NO_START}) AS begins,
+                coalesce(CAST(record.{name(self.end)} AS TIMESTAMP), {NO_END}) AS ends,
+                record.{name(self.key)} AS key, {EVALUATED_AT}() AS now
+            FROM {relation(self.link.association)} AS pair
+            JOIN {relation(self.link.entity_type)} AS record ON record.resource_id = pair.{self.link.to_column}
         )"""

@@ -12,6 +12,7 @@ from include.model.formats import format_mistake, mask_mistake
 from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
+from include.model.rule_times import rule_time_mistakes
 from include.model.transformations import transformation_mistakes
 
 OWN_COLUMNS = frozenset({"resource_id", "valid_from", "valid_to", "load_id", "command"})
@@ -34,6 +35,7 @@ def connector_mistakes(connector: Connector) -> Iterator[Finding]:
     yield from _schedule_mistakes(connector)
     yield from _threshold_mistakes(connector)
     yield from transformation_mistakes(connector)
+    yield from rule_time_mistakes(connector)
     for index, entity_type in enumerate(connector.entity_types):
         path: FieldPath = ("entity_types", index)
         yield from _table_mistakes(entity_type.connection_table, connector.connections, path)

@@ -13,7 +13,7 @@ from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
 from include.model.records import record_mistakes
-from include.model.resource_type import ResourceType
+from include.model.resource_type import NavigationRule, QueryRule, ResourceType
 
 
 def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[Finding]:
@@ -44,18 +44,21 @@ def broken_references(connector: Connector, catalogue: Catalogue, broken: Collec
             yield path, _broken(kind, name, declared[1])
     for index, resource_type in enumerate(connector.resource_types):
         navigations = catalogue.navigations.get(resource_type.target_entity_type, {})
-        section = resource_type.records
-        records = catalogue.navigations.get(resource_type.source_entity_type, {}).get(
-            section.navigation if section else ""
-        )
-        if records and records.file.name in broken:
-            path = ("resource_types", index, "records", "navigation")
-            yield path, _broken("navigation", records.name, records.file)
-        for position, rule in enumerate(resource_type.navigation_rules):
+        yield from _broken_records(resource_type, ("resource_types", index), catalogue, broken)
+        for field, position, rule in _link_rules(resource_type):
             used = navigations.get(rule.navigation)
             if used and used.file.name in broken:
-                path = ("resource_types", index, "navigation_rules", position, "navigation")
+                path = ("resource_types", index, field, position, "navigation")
                 yield path, _broken("navigation", rule.navigation, used.file)
+
+
+def _broken_records(
+    resource_type: ResourceType, path: FieldPath, catalogue: Catalogue, broken: Collection[str]
+) -> Iterator[Finding]:
+    of_source = catalogue.navigations.get(resource_type.source_entity_type, {})
+    used = of_source.get(resource_type.records.navigation) if resource_type.records else None
+    if used and used.file.name in broken:
+        yield (*path, "records", "navigation"), _broken("navigation", used.name, used.file)
 
 
 def _broken(kind: str, name: str, file: ConnectorFile) -> str:
@@ -124,45 +127,60 @@ def _cycle_mistakes(resource_type: ResourceType, path: FieldPath, catalogue: Cat
 def _scalar_mistakes(
     resource_type: ResourceType, path: FieldPath, target: EntityType, catalogue: Catalogue
 ) -> Iterator[Finding]:
-    linked = {rule.navigation for rule in resource_type.navigation_rules}
+    linked = {rule.navigation: "navigation" for rule in resource_type.navigation_rules}
+    linked |= {rule.navigation: "query" for rule in resource_type.query_rules}
     navigations = catalogue.navigations.get(target.identifier, {})
-    seen: dict[str, int] = {}
+    written = {rule.property for rule in resource_type.scalar_rules}
     for index, rule in enumerate(resource_type.scalar_rules):
         place: FieldPath = (*path, "scalar_rules", index, "property")
-        first = seen.setdefault(rule.property, index)
+        found = target.find(rule.property)
         if rule.property in linked:
-            yield place, f"'{rule.property}' is fed by a navigation rule too: one kind of rule feeds a property"
+            kind = linked[rule.property]
+            yield place, f"'{rule.property}' is fed by a {kind} rule too: one kind of rule feeds a property"
         elif rule.property in navigations:
             yield place, f"'{rule.property}' is a navigation of {target.identifier}: feed it with navigation_rules"
-        elif not target.find(rule.property):
+        elif found is None:
             names = [item.identifier for item in target.properties]
             yield place, _unknown("property", rule.property, names, f" of {target.identifier}")
         elif rule.property in [item.identifier for item in target.computed_properties]:
             yield place, f"'{rule.property}' of {target.identifier} is computed: the managed system has no such value"
-        elif first != index:
-            yield place, f"a second rule for '{rule.property}': scalar_rules[{first}] feeds it already"
-    for index, rule in enumerate(resource_type.scalar_rules):
-        mask = mask_of(target.find(rule.property))
-        if mask is not None and mask in seen:
+        elif found.type != "string" and rule.comparison_type != "case_sensitive":
+            message = f"'{rule.comparison_type}' compares texts, and '{rule.property}' is {found.type}: leave this out"
+            yield (*place[:-1], "comparison_type"), message
+        mask = mask_of(found)
+        if mask is not None and mask in written:
             message = f"'{rule.property}' is a flag of '{mask}', which a rule writes too: write the mask or its flags"
-            yield (*path, "scalar_rules", index, "property"), message
+            yield place, message
 
 
 def _navigation_mistakes(
     resource_type: ResourceType, path: FieldPath, target: EntityType, catalogue: Catalogue
 ) -> Iterator[Finding]:
     navigations = catalogue.navigations.get(target.identifier, {})
-    for index, rule in enumerate(resource_type.navigation_rules):
-        place: FieldPath = (*path, "navigation_rules", index)
+    given = {rule.navigation for rule in resource_type.navigation_rules}
+    for field, index, rule in _link_rules(resource_type):
+        place: FieldPath = (*path, field, index)
         used = navigations.get(rule.navigation)
-        if used is not None:
-            yield from _linked_property_mistakes(rule.target_property, used.linked, place, catalogue)
+        if isinstance(rule, QueryRule) and rule.navigation in given:
+            message = f"'{rule.navigation}' is fed by a navigation rule too: one kind of rule feeds a navigation"
+            yield (*place, "navigation"), message
+        elif used is not None:
+            if isinstance(rule, NavigationRule):
+                yield from _linked_property_mistakes(rule.target_property, used.linked, place, catalogue)
         elif target.find(rule.navigation):
             message = f"'{rule.navigation}' is a property of {target.identifier}: feed it with scalar_rules"
             yield (*place, "navigation"), message
         else:
             message = _unknown("navigation", rule.navigation, navigations, f" of {target.identifier}")
             yield (*place, "navigation"), message + _unless_unreadable(catalogue)
+
+
+def _link_rules(resource_type: ResourceType) -> Iterator[tuple[str, int, NavigationRule | QueryRule]]:
+    """The rules that give links, with their field and position."""
+    for position, rule in enumerate(resource_type.navigation_rules):
+        yield "navigation_rules", position, rule
+    for position, query in enumerate(resource_type.query_rules):
+        yield "query_rules", position, query
 
 
 def _linked_property_mistakes(name: str, linked: str, place: FieldPath, catalogue: Catalogue) -> Iterator[Finding]:

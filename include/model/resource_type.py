@@ -36,7 +36,7 @@ class TypeRule(Model):
     end: Text | None = None
     """An expression: the instant at which the owner should no longer have it; never when left out or empty."""
     time_offset: TimeOffset | None = None
-    """Moves the time between start and end."""
+    """Moves the time between start and end. A rule with an offset of its own that leaves this time widens it."""
 
 
 class CorrelationRule(Model):
@@ -65,10 +65,10 @@ class ScalarRule(Model):
     is_mapped: bool = True
     """False writes the value at creation only, and never compares it."""
     comparison_type: ComparisonType = "case_sensitive"
-    """How the policy's value and that of the managed system are compared."""
+    """How the policy's text and that of the managed system are compared; not with is_mapped: false."""
     time_offset: TimeOffset | None = None
-    """When the rule holds; without one, where no other rule of the property does. Several rules may feed one property
-    at different times: after, before, around and the rest, in this order, later ones first where they overlap."""
+    """When the rule holds; in the time of the type rule when left out. Several rules may feed one property at
+    different times. Where they overlap, one without an offset comes first, then around, before and after."""
 
 
 class NavigationRule(Model):
@@ -81,7 +81,7 @@ class NavigationRule(Model):
     condition: Text = "true"
     """Whose target gets the link: a boolean expression over the source entity type."""
     time_offset: TimeOffset | None = None
-    """When the link is given; in the owner's own time when left out."""
+    """When the link is given; in the time of the type rule when left out."""
 
 
 class QueryRule(Model):
@@ -163,7 +163,7 @@ class ResourceType(Model):
     depends_on_owner_property: Identifier | None = None
     """A property of the owner that must be filled before a resource is created."""
     fulfil_hours_ahead_of_time: Count = 0
-    """So many hours before its start an order may be sent already."""
+    """So many hours before it starts the resource is created already, as it is to be at its start."""
     transmitted_state_validity_period: Count = 0
     """Minutes after which what was sent and never confirmed is an error; 0 waits for ever."""
     thresholds: ProvisioningThresholds = ProvisioningThresholds()

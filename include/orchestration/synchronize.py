@@ -33,9 +33,10 @@ from include.snapshot import manifest
 from include.snapshot.compare import Changes, compare_snapshot, fingerprint
 from include.snapshot.gates import read_gates
 from include.snapshot.guard import check_thresholds
+from include.snapshot.prepare import begin as begin_preparation
 from include.snapshot.prepare import prepare as prepare_tables
 from include.snapshot.profile import last_good_profiles
-from include.snapshot.reuse import same_origin
+from include.snapshot.reuse import same_origin, take_over_tables
 from include.snapshot.validate import validate as validate_tables
 
 logger = logging.getLogger(__name__)
@@ -107,12 +108,16 @@ def prepare(run: Run) -> dict[str, Any]:
     if settle(run, repository):
         return dict(run.folder.read_json("clean/preparation.json"))
     _report_fallbacks(run, repository, connector)
-    write_base(run, repository, configuration, connector)
     previous = same_origin(previous_snapshot(repository, connector.identifier), connector)
+    begin_preparation(run.folder)
+    # Files are copied and proved while the repository is read.
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(take_over_tables, connector, run.folder, previous)
+        write_base(run, repository, configuration, connector)
     # From the repository: gates stand although the files of the last run may be gone.
     published = repository.last_snapshot(connector.identifier)
     last_good = last_good_profiles(json.loads(published.manifest)) if published is not None else {}
-    prepare_tables(connector, configuration, run.folder, run_id=run.run_id, previous=previous, last_good=last_good)
+    prepare_tables(connector, configuration, run.folder, run_id=run.run_id, taken=taken.result(), last_good=last_good)
     counters: dict[str, Any] = run.folder.read_json("clean/preparation.json")
     for kind in counters.values():
         for identifier, count in kind.items():

@@ -126,6 +126,8 @@ def assign(space: Workspace, rules: Rules, *, depended_on_done: bool, retry: boo
         allow_remove=resource_type.allow_remove,
         block=resource_type.block_provisioning,
         retry=retry,
+        suggested=resource_type.type_rule.type == "suggested",
+        validated=resource_type.type_rule.type == "requested_automatically",
     )
     outcomes = decisions.fill(decisions.ASSIGNMENT_OUTCOMES, gate=int(gate))
     identifier = literal(resource_type.identifier)
@@ -172,11 +174,14 @@ _ASSIGNMENT = f"""
         CASE WHEN NOT anew THEN coalesce(present_id, known_id) END,
         CASE WHEN NOT anew THEN coalesce(present_key, known_key) END,
         CASE WHEN NOT anew THEN coalesce(matched_confidence, confidence) END,
-        coalesce(outcome.provisioning_state, state), coalesce(outcome.workflow_state, workflow),
+        coalesce(outcome.provisioning_state, state),
+        -- That a person has asked for it, or validated it, is true until it is there.
+        CASE WHEN anew AND workflow = {Workflow.APPROVED:d} THEN workflow
+             ELSE coalesce(outcome.workflow_state, workflow) END,
         CASE WHEN NOT anew AND (stale OR coalesce(outcome.provisioning_state, state) NOT IN
                 ({Provisioning.PENDING:d}, {Provisioning.AWAITING_APPROVAL:d})) THEN executed_at END,
         owner_key, fate, mode
-    FROM (SELECT *, fate IN ('create', 'create as asked') AS anew FROM situation) JOIN $outcomes USING (fate)
+    FROM (SELECT *, fate IN {decisions.CREATIONS} AS anew FROM situation) JOIN $outcomes USING (fate)
 """
 
 

@@ -15,6 +15,8 @@ from include.policy.states import ProvisioningState as Provisioning
 from include.policy.states import WorkflowState as Workflow
 
 SENT = f"({Provisioning.TRANSMITTED:d}, {Provisioning.EXECUTED:d})"
+CREATIONS = "('create', 'create as asked', 'validate')"
+"""The fates of an assignment that is to have a resource of its own."""
 UNSENT = (
     f"({Provisioning.NONE:d}, {Provisioning.PENDING:d}, {Provisioning.AWAITING_APPROVAL:d}, {Provisioning.INACTIVE:d})"
 )
@@ -31,7 +33,8 @@ FUNCTIONS = (
 # Columns: stored, included, present, taken, conflict, changed, dependency_met (booleans); matched_confidence;
 # state, workflow, known_id, known_key (as stored); in_flight, irrevocable, stale, removal,
 # proposed (booleans).
-# Placeholders: allow_add, allow_remove, block, retry.
+# Placeholders: allow_add, allow_remove, block, retry, suggested, validated (the type rule only suggests,
+# or a person validates what it gives).
 ASSIGNMENT_FATE = f"""
     CASE
         -- What is on its way is not decided again.
@@ -47,11 +50,13 @@ ASSIGNMENT_FATE = f"""
             WHEN stored AND NOT removal AND NOT proposed
                 AND (known_id IS NOT NULL OR state = {Provisioning.VERIFIED:d} OR state IN {SENT}) THEN 'missing'
             WHEN conflict THEN 'dropped'
+            WHEN $suggested AND workflow IS DISTINCT FROM {Workflow.APPROVED:d} THEN 'suggested'
             WHEN state IN {FAILED} AND NOT removal AND $retry THEN 'create as asked'
             WHEN state IN {FAILED} AND NOT removal AND NOT changed THEN 'creation failed'
             WHEN NOT $allow_add THEN 'not allowed'
             WHEN NOT dependency_met THEN 'waiting'
             WHEN state = {Provisioning.PENDING:d} AND NOT removal AND NOT ($block AND changed) THEN 'create as asked'
+            WHEN $validated AND workflow IS DISTINCT FROM {Workflow.APPROVED:d} THEN 'validate'
             ELSE 'create'
         END
 
@@ -84,6 +89,8 @@ ASSIGNMENT_OUTCOMES = f"""
         ('creation failed', NULL, NULL, 'creation'),
         ('create as asked', {Provisioning.PENDING:d}, {Workflow.CALCULATED:d}, 'creation'),
         ('create', $gate, {Workflow.CALCULATED:d}, 'creation'),
+        ('validate', {Provisioning.AWAITING_APPROVAL:d}, {Workflow.AUTOMATIC_WITH_VALIDATION:d}, 'creation'),
+        ('suggested', {Provisioning.NONE:d}, {Workflow.SUGGESTED:d}, 'idle'),
         ('survived', {Provisioning.EXECUTED:d}, {Workflow.FOUND:d}, 'idle'),
         ('unwanted', {Provisioning.VERIFIED:d}, {Workflow.FOUND:d}, 'idle'),
         ('deletion failed', NULL, NULL, 'idle'),

@@ -9,7 +9,7 @@ and ``changes/evaluation.json``. Evaluating again what it has written changes no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from include.difference.compare import Counts, compare
@@ -17,9 +17,9 @@ from include.expressions.functions import timestamp
 from include.expressions.paths import EntityGraph
 from include.model.configuration import Configuration
 from include.model.resource_type import ResourceType
-from include.policy import assignments, findings, navigations, scalars
+from include.policy import assignments, findings, navigations, queries, scalars
 from include.policy.dependency import by_dependency
-from include.policy.rules import Rules, compute, resolve
+from include.policy.rules import Rules, compute, next_change_at, resolve
 from include.policy.workspace import Workspace, whole_file, workspace
 from include.repository.system import ASSIGNED_RESOURCE_NAVIGATION, ASSIGNED_RESOURCE_SCALAR, ASSIGNED_RESOURCE_TYPE
 from include.storage.engine import literal, name
@@ -32,6 +32,8 @@ class Evaluation:
 
     counters: Mapping[str, Mapping[str, int]]
     changes: Mapping[str, Counts]
+    next_change_at: Mapping[str, datetime | None] = field(default_factory=dict)
+    """By resource type, when time alone may change its outcome next (UTC); None: never."""
 
     @property
     def changed(self) -> int:
@@ -69,6 +71,7 @@ def evaluate(
     with workspace(run, graph, evaluated_at) as space:
         _prepare(space)
         figures: dict[str, dict[str, int]] = {}
+        next_changes: dict[str, datetime | None] = {}
         resolved = [resolve(space, item) for item in ordered]
         done: list[str] = []
         for rules in resolved:
@@ -77,11 +80,12 @@ def evaluate(
             _evaluate_one(space, rules, read_at, sharing=sharing, done=done, retry=retry_errored)
             done.append(rules.resource_type.identifier)
             figures[done[-1]] = findings.counters(space, rules)
+            next_changes[done[-1]] = next_change_at(space, rules)
         for rules in resolved:
             sharing = [*_sharing(configuration, rules.resource_type), rules.resource_type.identifier]
             figures[rules.resource_type.identifier]["orphans"] = findings.list_orphans(space, rules, sharing, done)
         changes = _write(space, run, done)
-    evaluation = Evaluation(figures, changes)
+    evaluation = Evaluation(figures, changes, next_changes)
     _write_summary(run, evaluation, evaluated_at, target_read_at, ordered)
     return evaluation
 
@@ -120,6 +124,7 @@ def _evaluate_one(
     scalars.decide_scalars(space, rules, read_at, retry=retry)
     navigations.decide_navigations(space, rules, read_at, retry=retry)
     findings.list_findings(space, rules)
+    queries.list_query_findings(space, rules)
     space.execute(f"""
         INSERT INTO disputed
         SELECT DISTINCT {literal(resource_type.target_entity_type)}, target_id FROM conflict WHERE target_id IS NOT NULL
@@ -169,7 +174,11 @@ def _write_summary(
         {
             "evaluated_at": evaluated_at.isoformat(),
             "resource_types": {
-                identifier: {**figures, "target_read_at": read.isoformat() if (read := reads[identifier]) else None}
+                identifier: {
+                    **figures,
+                    "target_read_at": _iso(reads[identifier]),
+                    "next_change_at": _iso(evaluation.next_change_at[identifier]),
+                }
                 for identifier, figures in evaluation.counters.items()
             },
             "entity_types": {
@@ -183,3 +192,7 @@ def _write_summary(
             },
         },
     )
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None

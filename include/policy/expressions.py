@@ -43,6 +43,10 @@ def _unknown_names(prefix: str, resource_type: ResourceType, graph: EntityGraph)
     """Navigations of rules that the target entity type does not have."""
     target = resource_type.target_entity_type
     links = graph.links.get(target, {})
+    for position, query in enumerate(resource_type.query_rules):
+        if query.navigation not in links:
+            hint = near_miss(query.navigation, list(links))
+            yield f"{prefix}.query_rules[{position}].navigation", f"{target} has no link '{query.navigation}'{hint}"
     for position, rule in enumerate(resource_type.navigation_rules):
         field = f"{prefix}.navigation_rules[{position}]"
         link = links.get(rule.navigation)
@@ -58,7 +62,11 @@ def _unknown_names(prefix: str, resource_type: ResourceType, graph: EntityGraph)
 
 def _places(prefix: str, resource_type: ResourceType, graph: EntityGraph, source: Scope) -> Iterator[Place]:
     target = Scope(graph, resource_type.target_entity_type)
-    yield Place(f"{prefix}.type_rule.condition", resource_type.type_rule.condition, source, _no_condition)
+    type_rule = resource_type.type_rule
+    yield Place(f"{prefix}.type_rule.condition", type_rule.condition, source, _no_condition)
+    for end, expression in (("start", type_rule.start), ("end", type_rule.end)):
+        if expression is not None:
+            yield Place(f"{prefix}.type_rule.{end}", expression, source, _no_instant)
     for position, correlation in enumerate(resource_type.correlation_rules):
         field = f"{prefix}.correlation_rules[{position}]"
         yield Place(f"{field}.source_expression", correlation.source_expression, source, _no_key)
@@ -70,6 +78,19 @@ def _places(prefix: str, resource_type: ResourceType, graph: EntityGraph, source
     for position, navigation in enumerate(resource_type.navigation_rules):
         field = f"{prefix}.navigation_rules[{position}].condition"
         yield Place(field, navigation.condition, source, _no_condition)
+    for position, query in enumerate(resource_type.query_rules):
+        link = graph.links.get(resource_type.target_entity_type, {}).get(query.navigation)
+        if link is None or link.entity_type not in graph.entity_types:
+            continue
+        field, linked = f"{prefix}.query_rules[{position}]", Scope(graph, link.entity_type)
+        yield Place(f"{field}.source_expression", query.source_expression, source, _no_key)
+        yield Place(f"{field}.target_expression", query.target_expression, linked, _no_key)
+
+
+def _no_instant(duckdb_type: str) -> str | None:
+    if kind_of(duckdb_type) in {"instant", "day", "nothing"}:
+        return None
+    return f"it must be a DATE or a TIMESTAMP, this is {duckdb_type}: read it, such as try_strptime(..., '%Y-%m-%d')"
 
 
 def _no_condition(duckdb_type: str) -> str | None:
@@ -90,7 +111,7 @@ def _unknown_property(graph: EntityGraph, resource_type: ResourceType, identifie
 
 
 def _different_sides(places: Sequence[Place], types: Sequence[str | ExpressionMistake]) -> Iterator[tuple[str, str]]:
-    """Correlation rules whose sides would never have the same text."""
+    """Correlation and query rules whose sides would never have the same text."""
     for position, place in enumerate(places):
         if not place.field.endswith(".source_expression"):
             continue

@@ -127,7 +127,7 @@ def counters(space: Workspace, rules: Rules) -> dict[str, int]:
     )
     return {
         **dict(zip(names, row, strict=True)),
-        **dict(zip(("owners", "creations_not_allowed", "creations_waiting"), fates, strict=True)),
+        **dict(zip(("owners", "creations_not_allowed", "creations_waiting", "suggested"), fates, strict=True)),
         "ambiguous": findings.get("ambiguous", 0),
         "gaps": findings.get("gap", 0),
         "unresolved_links": findings.get("unresolved_link", 0),
@@ -159,7 +159,8 @@ _ASSIGNMENT_FIGURES = f"""
     FROM assignment LEFT JOIN summary USING (assignment) WHERE resource_type = $resource_type
 """
 _FATE_FIGURES = """
-    SELECT count(*) FILTER (included), count(*) FILTER (fate = 'not allowed'), count(*) FILTER (fate = 'waiting')
+    SELECT count(*) FILTER (included), count(*) FILTER (fate = 'not allowed'), count(*) FILTER (fate = 'waiting'),
+        count(*) FILTER (fate = 'suggested')
     FROM situation
 """
 

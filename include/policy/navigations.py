@@ -1,6 +1,7 @@
 """Which links the policy gives and takes away: the assigned navigations of one resource type.
 
-A link that no rule ever gave is left alone and not recorded.
+A link that no rule ever gave is left alone and not recorded, but for the one that a new link takes the place of
+where a resource can have only one.
 """
 
 from __future__ import annotations
@@ -9,10 +10,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from include.policy import decisions
+from include.policy.queries import KEPT, find_links
 from include.policy.rules import Rules
 from include.policy.states import ProvisioningState as Provisioning
+from include.policy.states import WorkflowState as Workflow
 from include.policy.workspace import Workspace
 from include.storage.engine import literal, name
+
+CERTAIN = 150
+"""The confidence of a link that a navigation rule gives."""
 
 NAVIGATION_TABLE = """
     CREATE TEMP TABLE navigation (
@@ -26,12 +32,13 @@ def expect_links(space: Workspace, rules: Rules) -> None:
     """Create ``link_target`` and ``expected_link``: what each rule leads to, and whom the rules give it.
 
     ``link_target``: the rule's position, how many resources have its value, and the one that has.
-    ``expected_link``: owner_id, navigation, linked_id. A rule whose target is missing or one of several
-    gives nothing.
+    ``expected_link``: owner_id, navigation, linked_id, confidence (below 100: only proposed). A rule whose
+    target is missing or one of several gives nothing.
     """
     space.execute(
         "CREATE OR REPLACE TEMP TABLE link_target (position INTEGER, targets BIGINT, linked_id BIGINT)",
-        "CREATE OR REPLACE TEMP TABLE given_link (owner_id BIGINT, navigation VARCHAR, linked_id BIGINT)",
+        "CREATE OR REPLACE TEMP TABLE given_link (owner_id BIGINT, navigation VARCHAR, linked_id BIGINT,"
+        " confidence INTEGER)",
     )
     sought = defaultdict[tuple[str, str], list[tuple[int, str]]](list)
     for position, column in enumerate(rules.navigations):
@@ -48,11 +55,15 @@ def expect_links(space: Workspace, rules: Rules) -> None:
     for position, column in enumerate(rules.navigations):
         space.execute(f"""
             INSERT INTO given_link
-            SELECT o.owner_id, {literal(column.rule.navigation)}, l.linked_id
+            SELECT o.owner_id, {literal(column.rule.navigation)}, l.linked_id, {CERTAIN}
             FROM owner AS o JOIN link_target AS l ON l.position = {position} AND l.targets = 1
             WHERE o.included AND o.navigation_{position}
         """)
-    space.execute("CREATE OR REPLACE TEMP TABLE expected_link AS SELECT DISTINCT * FROM given_link")
+    find_links(space, rules)
+    space.execute("""
+        CREATE OR REPLACE TEMP TABLE expected_link AS
+        SELECT owner_id, navigation, linked_id, max(confidence) AS confidence FROM given_link GROUP BY ALL
+    """)
 
 
 def note_link_changes(space: Workspace) -> None:
@@ -82,11 +93,15 @@ def decide_navigations(space: Workspace, rules: Rules, read_at: str, *, retry: b
         SELECT DISTINCT n.navigation FROM stored_navigation AS n JOIN assignment AS a USING (assignment)
         WHERE a.resource_type = {identifier}
     """)
-    names = {str(item) for (item,) in stored} | {column.rule.navigation for column in rules.navigations}
+    ruled = {column.rule.navigation: column.link for column in rules.navigations}
+    ruled |= {column.rule.navigation: column.link for column in rules.queries}
+    names = {str(item) for (item,) in stored} | ruled.keys()
+    single = ", ".join(literal(item) for item, link in ruled.items() if not link.collection) or "NULL"
     space.execute(
         _current_links(space, rules, sorted(names)),
         _DECIDE.replace("$resource_type", identifier)
         .replace("$read_at", read_at)
+        .replace("$single", single)
         .replace("$block", str(resource_type.block_provisioning).lower())
         .replace("$verdict", decisions.fill(decisions.VALUE_VERDICT, retry=retry)),
     )
@@ -110,7 +125,7 @@ _DECIDE = f"""
     WITH parent AS (SELECT * FROM assignment WHERE resource_type = $resource_type),
     wanted AS (
         SELECT p.assignment || '|' || e.navigation || '|' || e.linked_id AS assigned_navigation,
-            p.assignment, e.navigation, e.linked_id
+            p.assignment, e.navigation, e.linked_id, e.confidence
         FROM expected_link AS e JOIN parent AS p USING (owner_id)
     ),
     had AS (
@@ -118,18 +133,36 @@ _DECIDE = f"""
             is_stale(n.executed_at, $read_at) AS stale
         FROM stored_navigation AS n SEMI JOIN parent USING (assignment)
     ),
+    -- What a new link takes the place of, where a resource can have only one.
+    replaced AS (
+        SELECT p.assignment || '|' || c.navigation || '|' || c.linked_id AS assigned_navigation,
+            p.assignment, c.navigation, c.linked_id, w.confidence
+        FROM wanted AS w JOIN parent AS p USING (assignment)
+        JOIN current_link AS c
+            ON c.target_id = p.target_id AND c.navigation = w.navigation AND c.linked_id <> w.linked_id
+        LEFT JOIN had AS h ON h.assigned_navigation = w.assigned_navigation
+        WHERE c.navigation IN ($single) AND w.confidence > {KEPT}
+            AND coalesce(h.workflow_state <> {Workflow.DECLINED:d}, true)
+    ),
     facts AS (
         SELECT coalesce(w.assigned_navigation, h.assigned_navigation) AS assigned_navigation,
             coalesce(w.assignment, h.assignment) AS assignment, coalesce(w.navigation, h.navigation) AS navigation,
             coalesce(w.linked_id, h.linked_id) AS linked_id,
-            w.assignment IS NOT NULL AS wanted, h.assignment IS NOT NULL AS stored, h.expected AS was_expected,
+            coalesce(w.wanted, false) AS wanted, h.assignment IS NOT NULL AS stored, h.expected AS was_expected,
             h.provisioning_state AS state, h.workflow_state AS workflow, h.executed_at,
-            coalesce(h.in_flight, false) AS in_flight, coalesce(h.stale, false) AS stale
-        FROM wanted AS w FULL JOIN had AS h ON h.assigned_navigation = w.assigned_navigation
+            coalesce(h.in_flight, false) AS in_flight, coalesce(h.stale, false) AS stale,
+            coalesce(w.confidence, {CERTAIN}) < 100 AS proposed
+        FROM (
+            SELECT *, true AS wanted FROM wanted
+            UNION ALL SELECT *, false FROM replaced ANTI JOIN wanted USING (assigned_navigation)
+        ) AS w
+        FULL JOIN had AS h ON h.assigned_navigation = w.assigned_navigation
     ),
     compared AS (
-        SELECT f.*, p.mode, p.provisioning_state AS parent_state,
-            CASE WHEN $block OR p.fate = 'proposed' THEN {Provisioning.AWAITING_APPROVAL:d}
+        SELECT f.* EXCLUDE (proposed), p.provisioning_state AS parent_state,
+            -- What is only proposed does not go with a creation.
+            CASE WHEN p.mode = 'creation' AND f.wanted AND f.proposed THEN 'present' ELSE p.mode END AS mode,
+            CASE WHEN $block OR p.fate = 'proposed' OR f.proposed THEN {Provisioning.AWAITING_APPROVAL:d}
                  ELSE {Provisioning.PENDING:d} END AS gate,
             CASE WHEN f.stale THEN f.was_expected = (f.state = {Provisioning.VERIFIED:d})
                  ELSE c.target_id IS NOT NULL END AS linked,

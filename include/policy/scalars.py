@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.policy import decisions
+from include.policy.comparison import same_value
 from include.policy.rules import Rules, ScalarColumn
 from include.policy.states import ProvisioningState as Provisioning
 from include.policy.workspace import Workspace
@@ -24,7 +25,8 @@ def note_changes(space: Workspace, rules: Rules) -> None:
             SELECT k.assignment FROM known AS k JOIN owner AS o USING (owner_id)
             LEFT JOIN stored_scalar AS s ON s.assigned_scalar = k.assignment || {_suffix(scalar)}
             WHERE k.present_id IS NULL AND o.included
-                AND (s.assigned_scalar IS NULL OR s.policy_value IS DISTINCT FROM o.scalar_{position})
+                AND ((s.assigned_scalar IS NOT NULL) <> o.ruled_{position}
+                     OR o.ruled_{position} AND s.policy_value IS DISTINCT FROM o.scalar_{position})
         """)
 
 
@@ -32,7 +34,7 @@ def decide_scalars(space: Workspace, rules: Rules, read_at: str, *, retry: bool)
     """Add the scalars of every assignment of the resource type to ``scalar``.
 
     Needs ``assignment``, ``owner`` and ``target`` of the resource type. A property that no rule writes
-    any more has no scalar, but for an order that is on its way.
+    (any more, or at this time) has no scalar, but for an order that is on its way.
     """
     for position, scalar in enumerate(rules.scalars):
         space.execute(_one_property(rules, position, scalar, read_at, retry=retry))
@@ -55,6 +57,7 @@ def _one_property(rules: Rules, position: int, scalar: ScalarColumn, read_at: st
     block = str(rules.resource_type.block_provisioning).lower()
     verdict = decisions.fill(decisions.VALUE_VERDICT, retry=retry)
     policy, current = "policy", "current"
+    same = same_value("current", "policy", scalar.rule.comparison_type, scalar.target)
     if not scalar.rule.is_mapped:
         # Written at creation only: what it is afterwards is not the policy's business.
         verdict = f"CASE WHEN mode = 'present' THEN 'verified' ELSE {verdict} END"
@@ -72,7 +75,8 @@ def _one_property(rules: Rules, position: int, scalar: ScalarColumn, read_at: st
                 s.executed_at,
                 is_in_flight(s.provisioning_state, s.executed_at, {read_at}) AS in_flight,
                 is_stale(s.executed_at, {read_at}) AS stale,
-                o.scalar_{position} AS policy, t.current_{position} AS read_value
+                o.scalar_{position} AS policy, coalesce(o.ruled_{position}, true) AS ruled,
+                t.current_{position} AS read_value
             FROM assignment AS a
             LEFT JOIN owner AS o ON o.owner_id = a.owner_id
             LEFT JOIN target AS t ON t.target_id = a.target_id
@@ -82,10 +86,14 @@ def _one_property(rules: Rules, position: int, scalar: ScalarColumn, read_at: st
         compared AS (
             SELECT *, CASE WHEN stale AND state = {Provisioning.VERIFIED:d} THEN stored_policy
                            WHEN stale THEN stored_current ELSE read_value END AS current,
-                current IS NOT DISTINCT FROM policy AS equal, stored_policy IS DISTINCT FROM policy AS changed
+                {same} AS equal, stored_policy IS DISTINCT FROM policy AS changed
             FROM facts
         ),
-        judged AS (SELECT *, {verdict} AS verdict FROM compared)
+        judged AS (
+            SELECT *, CASE WHEN ruled OR mode NOT IN ('present', 'creation') THEN {verdict}
+                           WHEN in_flight THEN 'kept' ELSE 'nothing' END AS verdict
+            FROM compared
+        )
         SELECT assigned_scalar, assignment, {literal(scalar.target.identifier)},
             CASE WHEN verdict IN ('kept', 'put away') THEN stored_policy ELSE {policy} END,
             CASE WHEN mode = 'creation' THEN NULL

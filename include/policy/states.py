@@ -30,3 +30,5 @@ class WorkflowState(IntEnum):
     CALCULATED = 18
     INACTIVE = 19
     CANCELLATION = 20
+    SUGGESTED = 21
+    AUTOMATIC_WITH_VALIDATION = 23

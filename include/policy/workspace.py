@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.expressions import functions
 from include.expressions.paths import EntityGraph
-from include.policy import decisions
+from include.policy import comparison, decisions
 from include.policy.errors import PolicyError
 from include.storage.engine import confine, engine, literal
 from include.storage.folder import Folder
@@ -59,7 +59,7 @@ def workspace(run: Folder, graph: EntityGraph, evaluated_at: datetime) -> Iterat
     changes.make()
     with engine(run) as connection:
         functions.install(connection, evaluated_at)
-        for function in decisions.FUNCTIONS:
+        for function in (*decisions.FUNCTIONS, *comparison.FUNCTIONS):
             connection.execute(function)
         confine(connection, base, changes)
         yield Workspace(connection, base, graph)

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from include.model.base import DUCKDB_TYPES
 from include.model.configuration import Association, EntityType
-from include.repository.bulk import BATCH_ROWS
+from include.repository.bulk import BATCH_ROWS, Bulk
 from include.repository.columns import stored
+from include.repository.filling import indexed_afterwards, is_empty
 from include.repository.loading import CLOSING, Loading, Stamp
 from include.repository.tables import Schema, is_current
 from include.storage.engine import literal
@@ -62,7 +63,7 @@ def apply_links(loading: Loading, association: Association, file: str) -> dict[s
         bulk.temporary(PAIRS.name, _pairs(schema, association))
         changed = {
             "deleted": bulk.run(_close_pairs(table, loading.stamp)),
-            "inserted": bulk.run(_open_pairs(table, loading.stamp)),
+            "inserted": _insert_pairs(bulk, table, loading.stamp),
         }
         bulk.command(f"DROP TABLE {PAIRS.name}")
     return changed
@@ -90,6 +91,13 @@ def _pairs(schema: Schema, association: Association) -> sa.Select[tuple[str, int
 def _close_pairs(table: sa.Table, stamp: Stamp) -> sa.Update:
     going = sa.select(PAIRS.c.resource1_id, PAIRS.c.resource2_id).where(PAIRS.c.command == "delete")
     return stamp.close(table, sa.tuple_(table.c.resource1_id, table.c.resource2_id).in_(going))
+
+
+def _insert_pairs(bulk: Bulk, table: sa.Table, stamp: Stamp) -> int:
+    if not is_empty(bulk, table):
+        return bulk.run(_open_pairs(table, stamp))
+    with indexed_afterwards(bulk, table, *table.indexes):
+        return bulk.run(_open_pairs(table, stamp))
 
 
 def _open_pairs(table: sa.Table, stamp: Stamp) -> sa.Insert:

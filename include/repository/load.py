@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from include.model.configuration import Association, EntityType
 from include.repository import audit, snapshots
-from include.repository.bulk import Bulk
 from include.repository.database import Database
 from include.repository.errors import RepositoryError, StaleBase
 from include.repository.instants import now
@@ -28,8 +27,11 @@ from include.repository.resources import apply_resources, zero_counts
 from include.repository.runs import OPEN_STATES, PIPELINE, hold_open
 from include.repository.session import Session, take
 from include.repository.tables import Schema
-from include.storage.engine import engine
+from include.storage.engine import engine, literal
 from include.storage.folder import Folder, text_sha256
+
+if TYPE_CHECKING:
+    import duckdb
 
 Counts = dict[str, dict[str, int]]
 TICK = timedelta(microseconds=1)
@@ -86,17 +88,28 @@ def load(database: Database, schema: Schema, request: LoadRequest) -> LoadResult
         RepositoryLocked: another load holds the repository for too long.
         RepositoryError: the changes cannot be read or stored. Nothing is changed in any of these cases.
     """
-    with engine(request.changes) as duck, database.bulk(writes=True) as bulk:
-        load_id = take(bulk, "load")
-        recorded = find_load(bulk, request.load_key)
-        if recorded:
-            bulk.rollback()
-            return recorded
-        hold_open(bulk, request.run_id)
-        _check_base(bulk, request)
-        stamp = Stamp(load_id, _next_instant(bulk))
-        result = _apply(Loading(bulk, duck, schema, stamp, request.skip_deletions), request)
-        _record(bulk, request, result)
+    with engine(request.changes) as duck:
+        if not _changes(duck, request):
+            # Most runs change nothing: they need no Arrow, whose libraries take half a second to import.
+            with database.write() as session:
+                return _load(session, request, lambda stamp: _result(request, stamp))
+        with database.bulk(writes=True) as bulk:
+            return _load(
+                bulk, request, lambda stamp: _apply(Loading(bulk, duck, schema, stamp, request.skip_deletions), request)
+            )
+
+
+def _load(session: Session, request: LoadRequest, apply: Callable[[Stamp], LoadResult]) -> LoadResult:
+    load_id = take(session, "load")
+    recorded = find_load(session, request.load_key)
+    if recorded:
+        session.rollback()
+        return recorded
+    hold_open(session, request.run_id)
+    _check_base(session, request)
+    _check_folder(request)
+    result = apply(Stamp(load_id, _next_instant(session)))
+    _record(session, request, result)
     return result
 
 
@@ -136,10 +149,10 @@ def cookies(session: Session, connector: str) -> dict[str, str]:
     return dict(session.rows(query.order_by(COOKIE.c.load_id)))
 
 
-def _check_base(bulk: Bulk, request: LoadRequest) -> None:
+def _check_base(session: Session, request: LoadRequest) -> None:
     if request.base_load is None:
         return
-    last = last_load(bulk, request.connector)
+    last = last_load(session, request.connector)
     if last != request.base_load:
         raise StaleBase(
             f"{request.connector}: the repository has moved on since this run compared "
@@ -147,21 +160,42 @@ def _check_base(bulk: Bulk, request: LoadRequest) -> None:
         )
 
 
-def _next_instant(bulk: Bulk) -> datetime:
+def _next_instant(session: Session) -> datetime:
     """Now, but always later than the last load: versions must never share an instant."""
-    last = bulk.rows(sa.select(LOAD.c.loaded_at).order_by(LOAD.c.load_id.desc()).limit(1))
+    last = session.rows(sa.select(LOAD.c.loaded_at).order_by(LOAD.c.load_id.desc()).limit(1))
     return max(now(), last[0][0] + TICK) if last else now()
+
+
+def _changes(duck: duckdb.DuckDBPyConnection, request: LoadRequest) -> int:
+    """How many lines of changes there are."""
+    import duckdb as engine_library
+
+    files = [file for item in _items(request) if (file := _changes_file(request, item))]
+    try:
+        return sum(
+            int(count)
+            for file in files
+            for (count,) in duck.execute(f"SELECT count(*) FROM read_parquet({literal(file)})").fetchall()
+        )
+    except engine_library.Error as error:
+        raise RepositoryError(f"{request.changes.url}: the changes cannot be read: {error}") from None
+
+
+def _result(request: LoadRequest, stamp: Stamp) -> LoadResult:
+    """The result of a load in which nothing was applied yet."""
+    entity_types = {item.identifier: zero_counts() for item in request.entity_types}
+    associations = {item.identifier: {"inserted": 0, "deleted": 0} for item in request.associations}
+    return LoadResult(stamp.load_id, stamp.instant, entity_types, associations, already_loaded=False)
 
 
 def _apply(loading: Loading, request: LoadRequest) -> LoadResult:
     import duckdb as engine_library
 
-    _check_folder(request)
-    entity_types: Counts = {}
-    associations: Counts = {item.identifier: {"inserted": 0, "deleted": 0} for item in request.associations}
+    result = _result(request, loading.stamp)
+    associations = dict(result.associations)
+    entity_types = dict(result.entity_types)
     try:
         for entity in request.entity_types:
-            entity_types[entity.identifier] = zero_counts()
             if file := _changes_file(request, entity):
                 counts, closed = apply_resources(loading, entity, file)
                 entity_types[entity.identifier] = counts
@@ -173,8 +207,7 @@ def _apply(loading: Loading, request: LoadRequest) -> LoadResult:
                     associations[association.identifier][what] += count
     except engine_library.Error as error:
         raise RepositoryError(f"{request.changes.url}: the changes cannot be read: {error}") from None
-    stamp = loading.stamp
-    return LoadResult(stamp.load_id, stamp.instant, entity_types, associations, already_loaded=False)
+    return replace(result, entity_types=entity_types, associations=associations)
 
 
 def _add_closed(associations: Counts, closed: Counter[str]) -> None:
@@ -188,16 +221,20 @@ def _changes_file(request: LoadRequest, item: EntityType | Association) -> str |
     return request.changes.file(file) if request.changes.exists(file) else None
 
 
+def _items(request: LoadRequest) -> list[EntityType | Association]:
+    return [*request.entity_types, *request.associations]
+
+
 def _check_folder(request: LoadRequest) -> None:
     """A wrong folder must not read as "no changes"."""
-    items: list[EntityType | Association] = [*request.entity_types, *request.associations]
+    items = _items(request)
     if items and not any(_changes_file(request, item) for item in items):
         raise RepositoryError(f"{request.changes.url}: no changes of {request.connector} there; compare first")
 
 
-def _record(bulk: Bulk, request: LoadRequest, result: LoadResult) -> None:
+def _record(session: Session, request: LoadRequest, result: LoadResult) -> None:
     counters = {"entity_types": result.entity_types, "associations": result.associations}
-    bulk.run(
+    session.run(
         sa.insert(LOAD).values(
             load_id=result.load_id,
             load_key=request.load_key,
@@ -210,18 +247,18 @@ def _record(bulk: Bulk, request: LoadRequest, result: LoadResult) -> None:
     )
     for connection, cookie in request.cookies.items():
         key = {"connector": request.connector, "connection": connection, "load_id": result.load_id}
-        bulk.run(sa.insert(COOKIE).values(**key, cookie=cookie))
+        session.run(sa.insert(COOKIE).values(**key, cookie=cookie))
     manifest = request.manifest() if request.manifest is not None else None
     if manifest is not None:
         snapshots.publish(
-            bulk, run_id=request.run_id, connector=request.connector, manifest=manifest, at=result.loaded_at
+            session, run_id=request.run_id, connector=request.connector, manifest=manifest, at=result.loaded_at
         )
     # A provisioning run loads more than once; only its end closes it.
     is_open = (RUN.c.run_id == request.run_id, RUN.c.purpose == "synchronize", RUN.c.state.in_(OPEN_STATES))
     text = json.dumps(counters, sort_keys=True)
-    bulk.run(sa.update(RUN).where(*is_open).values(state="loaded", counters=text, closed_at=result.loaded_at))
+    session.run(sa.update(RUN).where(*is_open).values(state="loaded", counters=text, closed_at=result.loaded_at))
     detail: dict[str, Any] = {"load_id": result.load_id, "load_key": request.load_key, "connector": request.connector}
     detail |= {"skip_deletions": request.skip_deletions, "counters": counters, "request": dict(request.detail)}
     if manifest is not None:
         detail["manifest_sha256"] = text_sha256(manifest)
-    audit.append(bulk, actor=request.actor, action="load", subject=request.run_id, detail=detail)
+    audit.append(session, actor=request.actor, action="load", subject=request.run_id, detail=detail)

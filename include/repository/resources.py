@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import sqlalchemy as sa
 
@@ -12,6 +10,7 @@ from include.model.configuration import EntityType
 from include.repository.bulk import BATCH_ROWS
 from include.repository.columns import stored
 from include.repository.errors import StaleBase
+from include.repository.filling import indexed_afterwards, is_empty
 from include.repository.links import close_links_of
 from include.repository.loading import CLOSING, Loading
 from include.repository.lookup import known_keys
@@ -39,14 +38,16 @@ def apply_resources(loading: Loading, entity: EntityType, file: str) -> tuple[di
     """
     _read_changes(loading, entity, file)
     closed = Counter[str]()
-    if _is_empty(loading, entity):
+    table = loading.schema.table(entity)
+    if is_empty(loading.bulk, table):
         loading.duck.execute("""
             CREATE OR REPLACE TEMP VIEW planned AS
             SELECT *, command AS action, NULL::BIGINT AS resource_id, NULL::TIMESTAMP AS current_from FROM change
         """)
         planned = _count_planned(loading, entity)
         if planned:
-            with _indexed_afterwards(loading, entity):
+            # Rows come in order of the key's text, which is not that of a number or of every collation.
+            with indexed_afterwards(loading.bulk, table, *(item for item in table.indexes if item.unique)):
                 _open(loading, entity, planned["insert"])
     elif loading.duck.execute("SELECT 1 FROM change LIMIT 1").fetchall():
         with known_keys(loading, entity):
@@ -129,27 +130,6 @@ def _count_planned(loading: Loading, entity: EntityType) -> Counter[str]:
             "start a new run"
         )
     return planned
-
-
-def _is_empty(loading: Loading, entity: EntityType) -> bool:
-    """Whether nothing was ever stored: nothing is current and nothing has a past, so nothing is looked up."""
-    table = loading.schema.table(entity)
-    return not loading.bulk.rows(sa.select(table.c.resource_id).limit(1))
-
-
-@contextmanager
-def _indexed_afterwards(loading: Loading, entity: EntityType) -> Iterator[None]:
-    """Fill an empty table first and index its keys afterwards, in the same transaction: a crash leaves the index.
-
-    Rows arrive in order of the key's text, which is not that of a number or of every collation: row by row
-    an index would be written all over. On PostgreSQL who reads the empty table meanwhile waits for the load.
-    """
-    bulk, table = loading.bulk, loading.schema.table(entity)
-    [index] = [item for item in table.indexes if item.unique]
-    bulk.command(str(sa.schema.DropIndex(index).compile(dialect=bulk.dialect)))
-    yield
-    bulk.command(str(sa.schema.CreateIndex(index).compile(dialect=bulk.dialect)))
-    bulk.analyze(table.name)
 
 
 def _close(loading: Loading, entity: EntityType) -> Counter[str]:

@@ -24,6 +24,10 @@ class Session(Protocol):
         """Run one statement and return how many rows it touched."""
         ...
 
+    def rollback(self) -> None:
+        """Undo everything since the beginning; nothing may follow."""
+        ...
+
 
 class CoreSession:
     """A session on a SQLAlchemy connection."""
@@ -38,6 +42,10 @@ class CoreSession:
     def run(self, clause: sa.Insert | sa.Update) -> int:
         """Run one statement and return how many rows it touched."""
         return self.connection.execute(clause).rowcount
+
+    def rollback(self) -> None:
+        """Undo everything since the beginning; nothing may follow."""
+        self.connection.rollback()
 
 
 def take(session: Session, counter: str, count: int = 1) -> int:

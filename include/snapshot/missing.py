@@ -23,7 +23,10 @@ def write_missing(work: Work, entity_type: EntityType, counts: EntityCounts) -> 
     """
     file = f"{entity_type.identifier}.missing.parquet"
     columns = ", ".join(name(item.identifier) for item in MISSING_RESOURCE.properties)
-    kept = _missing_again(work, entity_type) if counts.deletions and not counts.command else _STILL_MISSING
+    counted = counts.deletions and not counts.command
+    if counted and not entity_type.on_missing.keep_runs:
+        return work.copy(f"SELECT {columns} FROM {work.remembered(MISSING_RESOURCE)} WHERE false", file)
+    kept = _missing_again(work, entity_type) if counted else _STILL_MISSING
     return work.copy(
         f"""
         WITH remembered AS (

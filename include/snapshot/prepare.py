@@ -13,10 +13,8 @@ from include.snapshot.gates import check_gates, write_gates
 from include.snapshot.links import keep_pairs, link_columns, prepare_association
 from include.snapshot.missing import write_missing
 from include.snapshot.preparation import FILE, EntityCounts, Preparation
-from include.snapshot.previous import PublishedSnapshot
 from include.snapshot.profile import Profile, TableProfile
 from include.snapshot.raw import COMMAND, TableState, first_export, load_table, read_reports
-from include.snapshot.reuse import take_over_table
 from include.snapshot.work import Work
 from include.storage.engine import engine
 from include.storage.folder import Folder
@@ -28,7 +26,7 @@ def prepare(
     run: Folder,
     *,
     run_id: str = "",
-    previous: PublishedSnapshot | None = None,
+    taken: Mapping[str, EntityCounts] | None = None,
     last_good: Mapping[str, TableProfile] | None = None,
 ) -> Preparation:
     """Write ``clean/`` from ``raw/`` and ``base/``; a rerun ends in the same files.
@@ -42,21 +40,21 @@ def prepare(
         configuration: all connectors.
         run: the folder of the run.
         run_id: names the run in what is remembered of it.
-        previous: a snapshot of ``reuse.same_origin``, whose clean tables hold where the raw files are the same.
+        taken: entity types whose clean files are there already, after ``begin`` (``reuse.take_over_tables``).
         last_good: what each table looked like when it was last read as a whole (``profile.last_good_profiles``).
 
     Raises:
         PreparationError: a raw file is missing, is not what its export reported, or lacks a mapped column;
             or what is stored has not been exported into the run.
     """
-    run.child("clean").remove(FILE)
-    run.child("clean").clear()
+    if taken is None:
+        begin(run)
     states = read_reports(run)
     ends = [find_ends(configuration, association) for association in connector.associations]
     last_good = last_good or {}
     with engine(run) as connection:
         work = Work(connection, connector, run, run_id=run_id, read_at=first_export(run))
-        _prepare_tables(work, states, ends, previous, last_good)
+        _prepare_tables(work, states, ends, taken or {}, last_good)
         associations = {
             item.association.identifier: prepare_association(
                 work, item, states.get(item.association.connection_table, TableState())
@@ -70,11 +68,17 @@ def prepare(
     return preparation
 
 
+def begin(run: Folder) -> None:
+    """Empty ``clean/``: nothing of a preparation that died stays."""
+    run.child("clean").remove(FILE)
+    run.child("clean").clear()
+
+
 def _prepare_tables(
     work: Work,
     states: dict[str, TableState],
     ends: list[Ends],
-    previous: PublishedSnapshot | None,
+    taken: Mapping[str, EntityCounts],
     last_good: Mapping[str, TableProfile],
 ) -> None:
     """Read every connection table once: its entity types are prepared, its pairs kept for later."""
@@ -83,7 +87,7 @@ def _prepare_tables(
         entity_types = [
             item
             for item in work.connector.entity_types
-            if item.connection_table == table and not _take_over(work, item, state, previous, last_good)
+            if item.connection_table == table and not _was_taken(work, item, taken, last_good)
         ]
         linking = [item for item in ends if item.association.connection_table == table]
         mapped: dict[str, str] = {COMMAND: "the changes"} if state.command else {}
@@ -103,23 +107,16 @@ def _prepare_tables(
         work.connection.execute(f"DROP TABLE {raw.relation}")
 
 
-def _take_over(
-    work: Work,
-    entity_type: EntityType,
-    state: TableState,
-    previous: PublishedSnapshot | None,
-    last_good: Mapping[str, TableProfile],
+def _was_taken(
+    work: Work, entity_type: EntityType, taken: Mapping[str, EntityCounts], last_good: Mapping[str, TableProfile]
 ) -> bool:
     """Whether the clean table of an entity type could be taken from the previous snapshot, with its profile."""
     identifier = entity_type.identifier
-    if previous is None or identifier not in last_good:
+    if identifier not in taken or identifier not in last_good:
         return False
-    stored = work.count(work.stored(identifier))
-    counts = take_over_table(work.run, entity_type, state, previous, stored=stored)
-    if counts is not None:
-        _keep_counts(work, entity_type, counts)
-        work.profiles[identifier] = replace(last_good[identifier], run_id=None)
-    return counts is not None
+    _keep_counts(work, entity_type, replace(taken[identifier], stored=work.count(work.stored(identifier))))
+    work.profiles[identifier] = replace(last_good[identifier], run_id=None)
+    return True
 
 
 def _keep_counts(work: Work, entity_type: EntityType, counts: EntityCounts) -> None:

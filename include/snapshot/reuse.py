@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import replace
 from typing import Any
 
 from include.model.configuration import Connector, EntityType
@@ -18,7 +17,7 @@ from include.snapshot.errors import SnapshotError
 from include.snapshot.expectations import checked_tables, checks_version
 from include.snapshot.preparation import EntityCounts
 from include.snapshot.previous import PublishedSnapshot
-from include.snapshot.raw import TableState
+from include.snapshot.raw import TableState, read_reports
 from include.storage.folder import CHUNK, Folder
 
 logger = logging.getLogger(__name__)
@@ -35,21 +34,26 @@ def same_origin(snapshot: PublishedSnapshot | None, connector: Connector) -> Pub
     return snapshot
 
 
-def take_over_table(
-    run: Folder, entity_type: EntityType, state: TableState, snapshot: PublishedSnapshot, *, stored: int
-) -> EntityCounts | None:
-    """Take the clean files of an entity type from a snapshot of the same raw file.
-
-    Args:
-        run: the folder of the run.
-        entity_type: whose table it is.
-        state: what the export reported of the raw file.
-        snapshot: one of ``same_origin``.
-        stored: rows of the entity type that the repository holds.
+def take_over_tables(connector: Connector, run: Folder, snapshot: PublishedSnapshot | None) -> dict[str, EntityCounts]:
+    """Take the clean files of every entity type whose raw file is that of a snapshot of ``same_origin``.
 
     Returns:
-        The counters; None when the raw file is another one, or the snapshot cannot be proved.
+        The counters by entity type, with what the repository held then. Missing are those of another raw
+        file, and those that cannot be proved.
     """
+    if snapshot is None:
+        return {}
+    states = read_reports(run)
+    found = {
+        item.identifier: _take_over(run, item, states.get(item.connection_table, TableState()), snapshot)
+        for item in connector.entity_types
+    }
+    return {identifier: counts for identifier, counts in found.items() if counts is not None}
+
+
+def _take_over(
+    run: Folder, entity_type: EntityType, state: TableState, snapshot: PublishedSnapshot
+) -> EntityCounts | None:
     raw, recorded = f"raw/{entity_type.connection_table}.csv", _counts(snapshot, entity_type)
     if recorded is None or state.command or not state.complete or not recorded.clean:
         return None
@@ -61,7 +65,7 @@ def take_over_table(
     except SnapshotError as error:
         logger.warning("%s; preparing %s anew", error, entity_type.identifier)
         return None
-    return replace(recorded, stored=stored)
+    return recorded
 
 
 def take_over_validation(connector: Connector, run: Folder, snapshot: PublishedSnapshot) -> bool:

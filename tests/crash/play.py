@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from include.orchestration.decisions import APPLY_ALL, Decision
+from include.orchestration.decisions import APPLY_ALL, REJECT, Decision
 from tests.crash import scenario
 from tests.crash.scenario import Day
 
@@ -65,11 +65,11 @@ class Killer:
             return None
         return self.draw.uniform(0, self.durations[day, step])
 
-    def clears_back(self, done: list[str]) -> int | None:
-        """The position of an earlier step that an operator clears with all after it, instead of the one that died."""
+    def clears_back(self, done: list[str], first: int = 0) -> int | None:
+        """The position of an earlier step, from ``first`` on, that an operator clears with all after it."""
         if len(done) < 2 or self.draw.random() > CLEAR_CHANCE:
             return None
-        return self.draw.randrange(len(done))
+        return self.draw.randrange(first, len(done))
 
     def record(self, kill: Kill) -> None:
         """Keep a kill."""
@@ -124,7 +124,9 @@ class World:
             died, result = self._step(day.name, step, opening if step == "open_run" else arguments, killer, attempt)
             if died:
                 attempt += 1
-                back = killer.clears_back(done) if killer else None
+                # Who clears the opening of a rejected run asks for another decision: the audit trail says so, rightly.
+                first = 1 if day.answer == REJECT and step in ("load", "close_run") else 0
+                back = killer.clears_back(done, first) if killer else None
                 if back is not None and killer is not None:
                     killer.cleared.append(f"{day.name}: {steps[back]} and all after it, when {step} had died")
                     position, done = back, done[:back]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import pytest
-
 from include.expressions.compilation import compile_expression
 from include.expressions.functions import install, other_functions, scalar_functions
 from include.expressions.paths import EntityGraph, Scope
 from include.storage.engine import engine
-from tests.unit.policy.organisation import NOW, configuration
+from tests.unit.policy.organisation import configuration
 
 
 def test_no_function_that_reads_the_clock_or_a_file_is_allowed() -> None:
@@ -31,26 +29,6 @@ def test_no_function_that_reads_the_clock_or_a_file_is_allowed() -> None:
         "coalesce"
     }  # coalesce is no function
     assert {"count", "read_text", "random"} <= other_functions()
-
-
-@pytest.mark.parametrize(
-    ("call", "expected"),
-    [
-        ("to_upper('Éa')", "ÉA"),
-        ("to_lower('ÉA')", "éa"),
-        ("to_first_name('jean-PIERRE o''neil  éva')", "Jean-Pierre O'Neil  Éva"),
-        ("to_title('HEAD of jean-pierre''s desk')", "Head Of Jean-pierre's Desk"),
-        ("remove_diacritics('Éàç Ångström')", "Eac Angstrom"),
-        ("simplify('O''Neil-Éva 2')", "oneileva"),
-        ("to_first_name('')", ""),
-        ("to_first_name(NULL)", None),
-        ("simplify(NULL)", None),
-    ],
-)
-def test_the_predefined_functions(call: str, expected: str | None) -> None:
-    with engine() as connection:
-        install(connection, NOW)
-        assert connection.execute(f"SELECT {call}").fetchone() == (expected,)
 
 
 def test_evaluated_at_is_the_instant_of_the_run_in_utc() -> None:

@@ -40,6 +40,7 @@ PERSON = EntityType(
         Property(identifier="mail"),
         Property(identifier="title"),
         Property(identifier="start_date", type="datetime"),
+        Property(identifier="end_date", type="datetime"),
         Property(identifier="status"),
     ),
 )
@@ -82,6 +83,7 @@ def association(identifier: str, first: tuple[str, str, bool], second: tuple[str
 ASSOCIATIONS = (
     association("HR_PersonOrganization", ("HR_Person", "organization", False), ("HR_Organization", "members", True)),
     association("HR_PersonManager", ("HR_Person", "manager", False), ("HR_Person", "reports", True)),
+    association("CRM_UserManager", ("CRM_User", "manager", False), ("CRM_User", "reports", True)),
     association("CRM_GroupMember", ("CRM_Group", "members", True), ("CRM_User", "groups", True)),
 )
 
@@ -196,7 +198,7 @@ class Organisation:
             configuration(*self.resource_types),
             options.pop("resource_types", self.resource_types),
             run,
-            evaluated_at=NOW,
+            evaluated_at=options.pop("evaluated_at", NOW),
             target_read_at=target_read_at,
             **options,
         )

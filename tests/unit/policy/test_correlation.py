@@ -66,7 +66,7 @@ def test_case_and_blanks_count(organisation: Organisation) -> None:
 
 
 def test_expressions_on_both_sides(organisation: Organisation) -> None:
-    with_rules(organisation, rule("simplify(first_name || last_name)", "replace(lower(user_name), '.', '')"))
+    with_rules(organisation, rule("simplify(first_name || last_name)", "replace(upper(user_name), '.', '')"))
     organisation.person(1, first_name="Éva", last_name="O'Neil")
     organisation.user(11, user_name="Eva.ONeil")
     organisation.evaluate()

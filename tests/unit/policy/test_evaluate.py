@@ -236,7 +236,8 @@ def test_the_files_of_an_evaluation(organisation: Organisation, tmp_path: Path) 
     assert summary["resource_types"]["CRM_User_Nominative"] == {
         "owners": 2, "correlated": 1, "ambiguous": 0, "to_create": 1, "to_update": 1, "to_delete": 0, "verified": 0,
         "gaps": 0, "in_flight": 0, "awaiting_approval": 0, "errored": 0, "orphans": 1, "unresolved_links": 0,
-        "creations_not_allowed": 0, "creations_waiting": 0, "target_read_at": "2024-06-01T10:00:00+00:00",
+        "creations_not_allowed": 0, "creations_waiting": 0, "suggested": 0, "next_change_at": None,
+        "target_read_at": "2024-06-01T10:00:00+00:00",
     }  # fmt: skip
 
 

@@ -235,3 +235,21 @@ def test_a_refused_expression_is_refused_at_evaluation_too(tmp_path: Path) -> No
     graph = EntityGraph.of(configuration())
     with workspace(run, graph, datetime.now(UTC)) as space, pytest.raises(ExpressionMistake):
         compile_expression(space.connection, "read_text('/etc/passwd')", Scope(graph, "HR_Person"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("start_date", None),
+        ("CAST(start_date AS DATE)", None),
+        (
+            "title",
+            "it must be a DATE or a TIMESTAMP, this is VARCHAR: read it, such as try_strptime(..., '%Y-%m-%d')",
+        ),
+        ("hired", "HR_Person has no property 'hired'"),
+    ],
+)
+@pytest.mark.parametrize("end", ["start", "end"])
+def test_a_period_is_between_instants(end: str, expression: str, message: str | None) -> None:
+    found = mistakes(nominative(type_rule=TypeRule.model_validate({end: expression})))
+    assert found == ([(f"resource_types[0].type_rule.{end}", message)] if message else [])
