@@ -104,8 +104,8 @@ def _check_hr(ledger: Ledger, facts: DayFacts, run_id: str) -> None:
 
 
 def _check_identities(ledger: Ledger, facts: DayFacts, orders: Mapping[tuple[str, str], int]) -> None:
-    """A changed person of HR is a changed identity: the directory has a rule for each of their properties."""
-    expected = {("Added", "VERIFIED"): facts.people.inserted, ("Modified", "VERIFIED"): facts.people.updated}
+    asked = facts.identity_orders
+    expected = {("Added", "VERIFIED"): asked.inserted, ("Modified", "VERIFIED"): asked.updated}
     wanted = {what: count for what, count in expected.items() if count}
     ledger.same(f"day {facts.day}: orders for the directory", dict(orders), wanted)
     now = datetime.now(UTC)

@@ -115,14 +115,17 @@ def check_identities(facts: DayFacts) -> None:
     """HR's people become identities, the next run verifies them, and who is gone from HR stays."""
     repository = open_repository(load_project())
     before = {order["order_id"] for order in repository.orders("Directory", limit=ALL)}
-    for expected in ({"executed": facts.people.inserted + facts.people.updated}, {}):
+    for expected in ({"executed": facts.identity_orders.inserted + facts.identity_orders.updated}, {}):
         _, result = run_provisioning("Directory", None, "")
         assert result["report"]["states"].get("Directory_User_Person", {}) == expected
     orders = [order for order in repository.orders("Directory", limit=ALL) if order["order_id"] not in before]
     assert {order["provisioning_state"] for order in orders} == {ProvisioningState.VERIFIED}
+    links = repository.link_keys_as_of("Directory_UserOrganization", datetime.now(UTC), limit=None)
+    people = story().people(facts.day)
+    moved = {link["key1"]: link["key2"] for link in links if link["key1"] in story().cast.movers}
+    assert moved == {key: people[key].org_code for key in story().cast.movers}
     users = {user["employee_id"]: user for user in repository.as_of("Directory_User", datetime.now(UTC), limit=None)}
     assert len(users) == facts.identities
-    people = story().people(facts.day)
     for key in story().cast.renamed:
         assert users[key]["login"] == story().first[key].mail.partition("@")[0]
         assert (users[key]["mail"], users[key]["last_name"]) == (people[key].mail, people[key].last_name)
