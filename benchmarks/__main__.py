@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import load, parse, synchronization
+from benchmarks import load, parse, policy, synchronization
 from benchmarks.report import Report
 
-AREAS = {"load": load.measure, "parse": parse.measure, "synchronization": synchronization.measure}
+AREAS = {
+    "load": load.measure,
+    "parse": parse.measure,
+    "synchronization": synchronization.measure,
+    "policy": policy.measure,
+}
 
 
 def main() -> int:

@@ -32,6 +32,13 @@ class RunMode(StrEnum):
     initial = "initial"
 
 
+class EvaluationMode(StrEnum):
+    """Modes of a provisioning run: those whom changes concern, or everybody."""
+
+    incremental = "incremental"
+    complete = "complete"
+
+
 ConnectorArgument = Annotated[str, typer.Argument(metavar="CONNECTOR", help="identifier of the connector")]
 RunOption = Annotated[str | None, typer.Option("--run", help="run id; the last run of the connector by default")]
 Approve = Annotated[bool, typer.Option("--approve", help="apply a run that is above its thresholds")]
@@ -89,12 +96,17 @@ def synchronize(
 @application.command()
 @stop_on_error
 def provision(
-    connector: ConnectorArgument, approve: Approve = False, reject: Reject = False, reason: Reason = ""
+    connector: ConnectorArgument,
+    *,
+    mode: Annotated[EvaluationMode, typer.Option(help="whom to evaluate")] = EvaluationMode.incremental,
+    approve: Approve = False,
+    reject: Reject = False,
+    reason: Reason = "",
 ) -> None:
     """Provision a connector from the repository, in this process."""
     from include.command.runs import run_provisioning
 
-    tables.print_provisioning(run_provisioning(connector, _answer(approve, False, reject), reason))
+    tables.print_provisioning(run_provisioning(connector, _answer(approve, False, reject), reason, mode.value))
 
 
 @show.command("runs")
@@ -185,11 +197,27 @@ def as_of(
     limit: Annotated[int, typer.Option(min=1)] = 50,
 ) -> None:
     """An entity type, or the links of an association, as they were at an instant."""
-    try:
-        instant = datetime.fromisoformat(time)
-    except ValueError:
-        fail(f"'{time}' is not an ISO 8601 instant such as 2026-11-23T08:00:00+01:00")
-    tables.print_as_of(identifier, instant, limit)
+    tables.print_as_of(identifier, _instant(time), limit)
+
+
+@application.command()
+@stop_on_error
+def explain(
+    entity_type: Annotated[str, typer.Argument(metavar="ENTITY")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="primary key")],
+    subject: Annotated[
+        str | None, typer.Argument(metavar="PROPERTY", help="a property or navigation; all by default")
+    ] = None,
+    *,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="ISO 8601; UTC where no offset is given; now by default")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Why a resource has, or should have, a value: its origin, rules with their inputs, orders and decisions."""
+    from include.command.explanation import print_explanation
+
+    print_explanation(entity_type, key, subject, _instant(at) if at else None, as_json=as_json)
 
 
 @application.command()
@@ -228,6 +256,27 @@ def diff(
     from include.command.differences import print_difference
 
     print_difference(connector, start, end, identifier, limit=limit, csv=csv)
+
+
+@application.command()
+@stop_on_error
+def plan(
+    connector: ConnectorArgument,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FOLDER", help="compare this configuration with the one in use")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="write every change as CSV")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="changes to show of each rule")] = 3,
+) -> None:
+    """Which orders today's data would give, and by which rule; nothing is written or sent.
+
+    With --config: which orders that configuration would create, update or remove against the one in use. Exit code 0
+    where nothing would change, 3 where something would.
+    """
+    from include.command.planning import print_plan
+
+    if code := print_plan(connector, config, output=output, samples=samples):
+        raise typer.Exit(code)
 
 
 @application.command()
@@ -304,6 +353,13 @@ def up(port: Annotated[int, typer.Option(help="port of Airflow")] = 8080) -> Non
     from include.command.up import up as start
 
     start(port)
+
+
+def _instant(time: str) -> datetime:
+    try:
+        return datetime.fromisoformat(time)
+    except ValueError:
+        fail(f"'{time}' is not an ISO 8601 instant such as 2026-11-23T08:00:00+01:00")
 
 
 def _answer(approve: bool, no_deletions: bool, reject: bool) -> str | None:

@@ -38,7 +38,7 @@ def _open(
     run_id = command_run_id(connector, purpose, dry_run=dry_run)
     try:
         if purpose == "provision":
-            return provision.open_run(connector, run_id)
+            return provision.open_run(connector, run_id, mode)
         return open_run(connector, run_id, purpose, mode, dry_run=dry_run, answered=answered)
     except SkipRun as reason:
         fail(str(reason))
@@ -74,9 +74,11 @@ def run_synchronization(
         return run, synchronize.load(run, decision) | {"verdict": verdict}
 
 
-def run_provisioning(connector: str, answer: str | None, reason: str) -> tuple[Run, dict[str, Any]]:
+def run_provisioning(
+    connector: str, answer: str | None, reason: str, mode: Mode = "incremental"
+) -> tuple[Run, dict[str, Any]]:
     """Provision; the run and its result."""
-    run = _open(connector, "provision")
+    run = _open(connector, "provision", mode)
     with _closing(run), _bar() as progress:
         task = progress.add_task(f"{connector}: evaluate", total=None)
         evaluation = provision.evaluate(run)

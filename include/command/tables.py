@@ -87,6 +87,11 @@ def print_verdict(verdict: Mapping[str, Any]) -> None:
     _print_limits("limits exceeded", [line for line in Verdict.from_json(verdict).lines if line.exceeded])
 
 
+def print_limits_of(verdict: Verdict) -> None:
+    """Every limit of a verdict, what blocks first."""
+    _print_limits("limits", verdict.lines)
+
+
 def _print_limits(title: str, lines: Sequence[LimitLine]) -> None:
     print_table(title, COLUMNS, [row.cells for row in limit_rows(lines)], right=FIGURES)
 

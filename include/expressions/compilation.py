@@ -55,6 +55,15 @@ def note_reads(text: str, scope: Scope) -> None:
     _rewrite(text, scope)
 
 
+def column_paths(text: str) -> list[list[str]]:
+    """The path of every column reference of an expression, in order of the text.
+
+    Raises:
+        ExpressionMistake: the text is no expression.
+    """
+    return [path for _, _, path in sorted(_columns(_parse_value(text)))]
+
+
 def compile_expressions(
     connection: duckdb.DuckDBPyConnection, expressions: Sequence[tuple[str, Scope]]
 ) -> list[str | ExpressionMistake]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from include.expressions.errors import ExpressionMistake, near_miss
 from include.expressions.records import RECORD, RECORD_END, RECORD_START, Records
@@ -15,6 +16,8 @@ from include.model.resource_type import ResourceType
 from include.storage.engine import name
 
 SOURCE_ALIAS = "source"
+IdColumn = Literal["resource1_id", "resource2_id"]
+"""A column of an association: the resource id at one of its ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class Link:
     """
 
     association: str
-    from_column: str
-    to_column: str
+    from_column: IdColumn
+    to_column: IdColumn
     entity_type: str
     collection: bool
 
@@ -131,13 +134,14 @@ class Scope:
         self.reads.add((entity_type, path[-1]))
         return f"{self._alias(tuple(path[:-1]))}.{name(path[-1])}"
 
-    def from_clause(self, relation: Callable[[str], str]) -> str:
+    def from_clause(self, relation: Callable[[str], str], source: str | None = None) -> str:
         """SQL after FROM: the entity type as ``source``, then its joins.
 
-        ``relation`` gives the SQL relation of an entity type or association. A navigation that should
-        lead to one resource, and in the data leads to several, leads nowhere: none of them is picked.
+        ``relation`` gives the SQL relation of an entity type or association; ``source`` is another relation
+        for the entity type itself, with some of its rows. A navigation that should lead to one resource, and
+        in the data leads to several, leads nowhere: none of them is picked.
         """
-        parts = [f"{relation(self.entity_type)} AS {SOURCE_ALIAS}"]
+        parts = [f"{source or relation(self.entity_type)} AS {SOURCE_ALIAS}"]
         for position, (path, link) in enumerate(self.joins.items()):
             is_record = self.records is not None and path == (RECORD,)
             links = self.records.relation(relation) if self.records and is_record else single_links(link, relation)

@@ -52,6 +52,13 @@ class Records:
             WHERE instant > now
         """
 
+    def turning(self, relation: Callable[[str], str], before: str, now: str) -> str:
+        """SQL query: who has a record that began or ended after the one instant, and not after the other."""
+        return f"""
+            SELECT from_id FROM (SELECT from_id, unnest([begins, ends]) AS instant FROM {self._all(relation)})
+            WHERE instant > {before} AND instant <= {now}
+        """
+
     def _all(self, relation: Callable[[str], str]) -> str:
         """SQL relation: every record of everybody, with its time and the instant of the run."""
         return f"""(

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.contract import Fulfiller
+from connectors.contract import Fulfiller, Mode
 from connectors.errors import ConfigurationError
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.orchestration import run as runs
 from include.orchestration.connections import open_connection
 from include.orchestration.decisions import REJECT, Decision
+from include.orchestration.evaluation import Reading, evaluate_run, scope, to_cookies, write_order_base
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, SkipRun, StepFailed
 from include.orchestration.synchronize import record_rejection
 from include.orchestration.verdicts import log_limits
-from include.policy.evaluate import evaluate as evaluate_policy
+from include.policy.position import Position
 from include.provisioning.dispatch import fulfil_batch
 from include.provisioning.inbound import INBOUND, fulfil_in_repository, held_entity_types
 from include.provisioning.orders import generate_orders as write_orders
@@ -51,11 +52,6 @@ def _connector(run: Run) -> tuple[Configuration, Connector]:
     return configuration, find_connector(configuration, run.connector)
 
 
-def scope(connector: str) -> str:
-    """The name under which provisioning steps of a connector are loaded."""
-    return f"provision:{connector}"
-
-
 def read_entity_types(configuration: Configuration, connector: Connector) -> list[EntityType]:
     """Every entity type that the connector's rules may read: owners, targets, and all that links reach."""
     wanted = [
@@ -77,23 +73,27 @@ def read_entity_types(configuration: Configuration, connector: Connector) -> lis
     return list(found.values())
 
 
-def _read_associations(configuration: Configuration, entity_types: Sequence[EntityType]) -> list[Association]:
+def read_associations(configuration: Configuration, entity_types: Sequence[EntityType]) -> list[Association]:
+    """Every association among these entity types."""
     known = {item.identifier for item in entity_types}
     return [item for item in configuration.associations() if {item.end1.entity_type, item.end2.entity_type} <= known]
 
 
-def _write_base(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> int:
+def reading(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> Reading:
+    """What the rules of a run's connector read."""
     entity_types = read_entity_types(configuration, connector)
-    return repository.export_base(
-        run.folder.child("base"),
-        scope(connector.identifier),
-        [*entity_types, *PROVISIONING_ENTITY_TYPES],
-        _read_associations(configuration, entity_types),
-        resource_ids=True,
+    return Reading(
+        run,
+        repository,
+        configuration,
+        connector,
+        entity_types,
+        read_associations(configuration, entity_types),
+        last_reads(repository, configuration, connector),
     )
 
 
-def _target_read_at(repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, datetime]:
+def last_reads(repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, datetime]:
     """When the export behind the last load of each target entity type began.
 
     What stands in the repository alone is read whenever the policy is evaluated: since its last load, it is known.
@@ -121,6 +121,7 @@ def _load(
     changes: Folder,
     associations: Sequence[Association] = (),
     decision: Decision | None = None,
+    cookies: Mapping[str, str] | None = None,
 ) -> LoadResult:
     return repository.load(
         LoadRequest(
@@ -133,41 +134,47 @@ def _load(
             base_load=run.folder.read_json("base/base.json")["load_id"],
             actor=decision.actor if decision else PIPELINE,
             detail={"decision": asdict(decision)} if decision else {},
+            cookies=cookies or {},
         )
     )
 
 
-def open_run(connector_identifier: str, run_id: str) -> Run:
+def open_run(connector_identifier: str, run_id: str, mode: Mode = "incremental") -> Run:
     """Open a provisioning run (``run.open_run``), once every target has been read.
+
+    An incremental one evaluates those whom changes concern, where nothing speaks against it.
 
     Raises:
         SkipRun: a target was never synchronized: creating what may be there already helps nobody.
     """
     configuration = load_project()
     connector = find_connector(configuration, connector_identifier)
-    read = _target_read_at(open_repository(configuration), configuration, connector)
+    read = last_reads(open_repository(configuration), configuration, connector)
     never_read = sorted({item.target_entity_type for item in connector.resource_types} - set(read))
     if never_read and not connector.is_inbound:
         raise SkipRun(f"{', '.join(never_read)}: never synchronized, so nothing is known of what is there")
-    return runs.open_run(connector_identifier, run_id, "provision")
+    return runs.open_run(connector_identifier, run_id, "provision", mode)
 
 
 def evaluate(run: Run) -> dict[str, Any]:
-    """Evaluate the policy for the connector's resource types and load the assignments; the counters."""
+    """Evaluate the policy for the connector's resource types and load the assignments; the counters.
+
+    What was loaded is not evaluated again: its files say what became of whom.
+    """
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
-    _write_base(run, repository, configuration, connector)
-    evaluate_policy(
-        configuration,
-        connector.resource_types,
-        run.folder,
-        evaluated_at=_opened_at(run, repository),
-        target_read_at=_target_read_at(repository, configuration, connector),
-    )
-    _load(run, repository, "evaluate", entity_types=ASSIGNMENTS, changes=run.folder.child("changes"))
+    if repository.loaded(f"{run.run_id}:evaluate") is None:
+        read = reading(run, repository, configuration, connector)
+        load_evaluation(run, repository, evaluate_run(read, _opened_at(run, repository)))
     counters: dict[str, Any] = run.folder.read_json("changes/evaluation.json")
     logger.info("%s: evaluated: %s", connector.identifier, json.dumps(counters))
     return counters
+
+
+def load_evaluation(run: Run, repository: Repository, position: Position) -> None:
+    """Load what an evaluation has changed, and where it left off."""
+    changes = run.folder.child("changes")
+    _load(run, repository, "evaluate", entity_types=ASSIGNMENTS, changes=changes, cookies=to_cookies(position))
 
 
 def _opened_at(run: Run, repository: Repository) -> datetime:
@@ -184,8 +191,8 @@ def generate_orders(run: Run) -> dict[str, Any]:
     """
     configuration, connector = _connector(run)
     repository = open_repository(configuration)
-    _write_base(run, repository, configuration, connector)
     decided_at = _opened_at(run, repository)
+    write_order_base(reading(run, repository, configuration, connector), decided_at)
     generation = write_orders(configuration, connector, run.folder, run_id=run.run_id, decided_at=decided_at)
     log_limits(connector.identifier, generation.verdict)
     waiting = generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None
@@ -342,7 +349,7 @@ def report(run: Run) -> dict[str, Any]:
         return {"state": "rejected"}
     if not run.folder.exists("orders/generation.json"):
         raise StepFailed(f"{connector.identifier}: no orders were generated; see the task before this one")
-    _write_base(run, repository, configuration, connector)
+    write_order_base(reading(run, repository, configuration, connector), _opened_at(run, repository))
     collection = collect_results(run.folder, recorded_at=datetime.now(UTC))
     attempt = sum(":report" in key for key in repository.loads_of(run.run_id)) + 1
     _load(

@@ -115,6 +115,13 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
         default_args=DEFAULT_ARGUMENTS,
         tags=["rollcall", "provision", identifier],
         doc_md=f"Provisions **{connector.display_name or identifier}** after each load of {', '.join(read)}.",
+        params={
+            "mode": Param(
+                "incremental",
+                enum=["incremental", "complete"],
+                description="Whom to evaluate: those whom changes concern, or everybody.",
+            ),
+        },
     )
     def provision() -> None:
         opened: Any = open_run(identifier, "provision")

@@ -213,11 +213,15 @@ def open_run(
         _make_way(repository, run, answered=answered)
     if known is not None:
         mode, reason = cast("Mode", known.mode), known.reason or None
+    elif purpose == "provision":
+        # Its evaluation finds what speaks against an incremental one.
+        mode, reason = requested_mode, None
     else:
         mode, reason = _decide_mode(repository, connector, requested_mode)
     if not dry_run and (known is None or known.state not in ENDED_STATES):
         repository.open_run(RunRecord(run_id, connector.identifier, purpose, mode, requested_mode, reason=reason or ""))
-    cookies = repository.cookies(connector.identifier) if mode == "incremental" else {}
+    exports = purpose == "synchronize" and mode == "incremental"
+    cookies = repository.cookies(connector.identifier) if exports else {}
     run = replace(run, mode=mode, reason=reason, cookies=cookies)
     run.folder.make()
     logger.info("%s: %s run %s, mode %s%s", run.connector, purpose, run_id, mode, f" ({reason})" if reason else "")

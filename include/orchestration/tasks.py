@@ -75,9 +75,9 @@ def open_run(
         # Airflow gives DAGs that start at the same instant the same run id.
         run_id = f"{run_id}__{purpose}_{connector}"
 
-    if purpose == "provision":
-        return provision.open_run(connector, run_id).to_dict()
     asked = params or {}
+    if purpose == "provision":
+        return provision.open_run(connector, run_id, asked.get("mode", "incremental")).to_dict()
     mode = asked.get("mode", "complete")
     if dag_run is not None and dag_run.run_type == "scheduled":
         mode = run.scheduled_mode(connector, dag_run.logical_date or dag_run.run_after)

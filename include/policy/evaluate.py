@@ -20,7 +20,7 @@ from include.model.resource_type import ResourceType
 from include.policy import assignments, findings, navigations, queries, scalars
 from include.policy.dependency import by_dependency
 from include.policy.rules import Rules, compute, next_change_at, resolve
-from include.policy.workspace import Workspace, whole_file, workspace
+from include.policy.workspace import COMPLETE, Extent, Workspace, whole_file, workspace
 from include.repository.system import ASSIGNED_RESOURCE_NAVIGATION, ASSIGNED_RESOURCE_SCALAR, ASSIGNED_RESOURCE_TYPE
 from include.storage.engine import literal, name
 from include.storage.folder import Folder
@@ -49,6 +49,7 @@ def evaluate(
     evaluated_at: datetime,
     target_read_at: Mapping[str, datetime],
     retry_errored: bool = False,
+    extent: Extent = COMPLETE,
 ) -> Evaluation:
     """Evaluate resource types over the files in ``base/`` of a run.
 
@@ -62,13 +63,14 @@ def evaluate(
         target_read_at: by target entity type, when the export of its last load started; what was
             carried out since then cannot be seen yet. Absent: never read.
         retry_errored: ask again for what failed.
+        extent: all owners, or those whom changes concern.
 
     Raises:
         PolicyError: a file is missing, or a rule cannot be used or fails on the data.
     """
     ordered = by_dependency(resource_types)
     graph = EntityGraph.of(configuration)
-    with workspace(run, graph, evaluated_at) as space:
+    with workspace(run, graph, evaluated_at, extent) as space:
         _prepare(space)
         figures: dict[str, dict[str, int]] = {}
         next_changes: dict[str, datetime | None] = {}
@@ -79,14 +81,15 @@ def evaluate(
             sharing = _sharing(configuration, rules.resource_type)
             _evaluate_one(space, rules, read_at, sharing=sharing, done=done, retry=retry_errored)
             done.append(rules.resource_type.identifier)
-            figures[done[-1]] = findings.counters(space, rules)
-            next_changes[done[-1]] = next_change_at(space, rules)
+            figures[done[-1]] = {"evaluated": space.count("situation"), **findings.counters(space, rules)}
+            next_changes[done[-1]] = _next_change(space, rules, extent)
         for rules in resolved:
             sharing = [*_sharing(configuration, rules.resource_type), rules.resource_type.identifier]
             figures[rules.resource_type.identifier]["orphans"] = findings.list_orphans(space, rules, sharing, done)
+        findings.keep_others(space)
         changes = _write(space, run, done)
     evaluation = Evaluation(figures, changes, next_changes)
-    _write_summary(run, evaluation, evaluated_at, target_read_at, ordered)
+    _write_summary(run, evaluation, evaluated_at, target_read_at, ordered, extent=extent)
     return evaluation
 
 
@@ -131,6 +134,13 @@ def _evaluate_one(
     """)
 
 
+def _next_change(space: Workspace, rules: Rules, extent: Extent) -> datetime | None:
+    """Of all owners, those too whom this evaluation is not about."""
+    if extent.mode == "incremental":
+        return extent.next_change_at[rules.resource_type.identifier]
+    return next_change_at(space, rules)
+
+
 def _sharing(configuration: Configuration, resource_type: ResourceType) -> list[str]:
     """Other resource types with the same target entity type."""
     return [
@@ -166,6 +176,8 @@ def _write_summary(
     evaluated_at: datetime,
     target_read_at: Mapping[str, datetime],
     resource_types: Sequence[ResourceType],
+    *,
+    extent: Extent,
 ) -> None:
     """Write ``changes/evaluation.json``; it comes last, and tells that the other files are whole."""
     reads = {item.identifier: target_read_at.get(item.target_entity_type) for item in resource_types}
@@ -173,6 +185,9 @@ def _write_summary(
         "evaluation.json",
         {
             "evaluated_at": evaluated_at.isoformat(),
+            "mode": extent.mode,
+            "reason": extent.reason,
+            "owners_evaluated": sum(figures["evaluated"] for figures in evaluation.counters.values()),
             "resource_types": {
                 identifier: {
                     **figures,

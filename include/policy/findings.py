@@ -9,7 +9,7 @@ from include.policy import decisions
 from include.policy.rules import Rules
 from include.policy.states import ProvisioningState as Provisioning
 from include.policy.states import WorkflowState as Workflow
-from include.policy.workspace import Workspace
+from include.policy.workspace import OTHER_FINDINGS, Workspace
 from include.storage.engine import literal, name
 
 FINDING_TABLE = """
@@ -93,7 +93,7 @@ def list_orphans(space: Workspace, rules: Rules, sharing: Sequence[str], evaluat
         INSERT INTO finding
         SELECT {literal(rules.resource_type.identifier)}, 'orphan', NULL, CAST(t.{key} AS VARCHAR),
             {literal(f"no owner of {rules.resource_type.source_entity_type} correlates with it")}
-        FROM {space.relation(entity_type)} AS t
+        FROM {space.targets(rules.resource_type)} AS t
         WHERE t.resource_id NOT IN (
             SELECT target_id FROM assignment WHERE target_id IS NOT NULL AND resource_type IN ({here})
             UNION SELECT target_id FROM stored_assignment
@@ -104,6 +104,12 @@ def list_orphans(space: Workspace, rules: Rules, sharing: Sequence[str], evaluat
     identifier = literal(rules.resource_type.identifier)
     ((orphans,),) = space.rows(f"SELECT count(*) FROM finding WHERE resource_type = {identifier} AND kind = 'orphan'")
     return int(orphans)
+
+
+def keep_others(space: Workspace) -> None:
+    """Add the findings of those whom an incremental evaluation is not about, as the last evaluation left them."""
+    if space.is_incremental:
+        space.execute(f"INSERT INTO finding FROM read_parquet({literal(space.base.file(OTHER_FINDINGS))})")
 
 
 def counters(space: Workspace, rules: Rules) -> dict[str, int]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from include.expressions.compilation import compile_expression
 from include.expressions.errors import ExpressionMistake, first_line, near_miss
@@ -25,6 +26,9 @@ from include.policy.periods import EARLIEST, LATEST, by_precedence, dated, holds
 from include.policy.workspace import Workspace
 from include.snapshot.values import canonical
 from include.storage.engine import literal, name
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +139,10 @@ def compute(space: Workspace, rules: Rules) -> None:
     ]
     columns += [f"query_key_{position}" for position in range(len(rules.queries))]
     query = f"""SELECT {", ".join(["owner_id", "owner_key", "included", *columns])}
-        FROM {dated(resource_type, owners(space, rules, rules.owner_fields))}
+        FROM {dated(resource_type, owners(space, rules, rules.owner_fields, space.owners(resource_type)))}
         WHERE included OR owner_id IN ({known})"""
-    rest = f"""{rules.source.from_clause(space.relation)} WHERE {rules.condition} OR source.resource_id IN ({known})"""
+    source = rules.source.from_clause(space.relation, space.owners(resource_type))
+    rest = f"""{source} WHERE {rules.condition} OR source.resource_id IN ({known})"""
     _create(space, resource_type, _Table("owner", query, rest, tuple(rules.owner_fields.values())))
 
     key = name(graph.entity_types[resource_type.target_entity_type].primary_key.identifier)
@@ -146,7 +151,7 @@ def compute(space: Workspace, rules: Rules) -> None:
     for position, scalar in enumerate(rules.scalars):
         column = f"source.{name(scalar.target.identifier)}"
         fields[f"current_{position}"] = (f"scalar_rules[{position}].property", f"CAST({column} AS VARCHAR)")
-    rest = rules.target.from_clause(space.relation)
+    rest = rules.target.from_clause(space.relation, space.targets(resource_type))
     query = f"SELECT {', '.join([head, *_columns(fields)])} FROM {rest}"
     _create(space, resource_type, _Table("target", query, rest, tuple(fields.values())))
 
@@ -163,12 +168,15 @@ def linked_keys(space: Workspace, rules: Rules, column: QueryColumn) -> str:
     return "linked_key"
 
 
-def owners(space: Workspace, rules: Rules, fields: Mapping[str, tuple[str, str]]) -> str:
-    """SQL relation: every resource of the source entity type with these columns of ``owner_fields``."""
+def owners(space: Workspace, rules: Rules, fields: Mapping[str, tuple[str, str]], source: str | None = None) -> str:
+    """SQL relation: every resource of the source entity type with these columns of ``owner_fields``.
+
+    ``source`` is a relation of some of them.
+    """
     entity_type = space.graph.entity_types[rules.resource_type.source_entity_type]
     key = name(entity_type.primary_key.identifier)
     head = f"source.resource_id AS owner_id, CAST(source.{key} AS VARCHAR) AS owner_key"
-    return f"(SELECT {', '.join([head, *_columns(fields)])} FROM {rules.source.from_clause(space.relation)})"
+    return f"(SELECT {', '.join([head, *_columns(fields)])} FROM {rules.source.from_clause(space.relation, source)})"
 
 
 def next_change_at(space: Workspace, rules: Rules) -> datetime | None:
@@ -180,8 +188,7 @@ def next_change_at(space: Workspace, rules: Rules) -> datetime | None:
     if any(f"{EVALUATED_AT}()" in sql.lower() for sql in (*expressions, *(item.key for item in rules.queries))):
         ((now,),) = space.rows(f"SELECT {EVALUATED_AT}()")
         return now.replace(tzinfo=UTC) if isinstance(now, datetime) else None
-    conditions = {column: field for column, field in rules.owner_fields.items() if column.startswith(_OF_TIME)}
-    of_rules = next_change(space, rules.resource_type, owners(space, rules, conditions))
+    of_rules = next_change(space, rules.resource_type, owners(space, rules, time_fields(rules)))
     return min((item for item in (of_rules, _next_record(space, rules)) if item is not None), default=None)
 
 
@@ -192,6 +199,11 @@ def _next_record(space: Workspace, rules: Rules) -> datetime | None:
         return None
     ((found,),) = space.rows(records.next_change(space.relation))
     return found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
+
+
+def time_fields(rules: Rules) -> dict[str, tuple[str, str]]:
+    """Of ``owner_fields`` those that ``periods.dated`` reads."""
+    return {column: field for column, field in rules.owner_fields.items() if column.startswith(_OF_TIME)}
 
 
 _OF_TIME = ("condition", "period_")
@@ -272,6 +284,18 @@ def _compile(space: Workspace, resource_type: ResourceType, field: str, text: st
         return field, compile_expression(space.connection, text, scope)
     except ExpressionMistake as mistake:
         raise PolicyError(f"{resource_type.identifier}: {field}: {mistake}") from mistake
+
+
+def expression(connection: duckdb.DuckDBPyConnection, text: str, scope: Scope) -> str:
+    """The SQL of an expression of a rule that was resolved before.
+
+    Raises:
+        PolicyError: it cannot be used.
+    """
+    try:
+        return compile_expression(connection, text, scope)
+    except ExpressionMistake as mistake:
+        raise PolicyError(f"{scope.entity_type}: {text}: {mistake}") from mistake
 
 
 def _key(sql: str) -> str:

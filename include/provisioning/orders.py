@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.model.configuration import Configuration, Connector
-from include.policy.states import ProvisioningState, WorkflowState
+from include.policy.extract import OWNED, owned_query
 from include.provisioning.decision import decide, document_query, needed_files
 from include.provisioning.limits import judge
 from include.provisioning.plan import (
@@ -74,7 +74,7 @@ def generate_orders(
         decide(connection, configuration, connector, base, run_id=run_id)
         batches = _write_batches(connection, configuration, connector, base, orders)
         _write_orders(connection, connector, orders, run_id)
-        counters = _counters(connection, connector)
+        counters = count_orders(connection, connector, base)
     verdict = judge(connector, counters)
     generation = Generation(run_id, connector.identifier, decided_at, batches, counters, verdict)
     write_generation(orders, generation)
@@ -129,7 +129,9 @@ def _write_orders(connection: duckdb.DuckDBPyConnection, connector: Connector, o
     )
 
 
-def _counters(connection: duckdb.DuckDBPyConnection, connector: Connector) -> dict[str, dict[str, Any]]:
+def count_orders(
+    connection: duckdb.DuckDBPyConnection, connector: Connector, base: Folder
+) -> dict[str, dict[str, Any]]:
     """Orders by resource type and change type, what barriers kept back, and what is owned."""
     counters: dict[str, dict[str, Any]] = {
         item.identifier: {"Added": 0, "Modified": 0, "Deleted": 0, "owned": 0, "withheld": {}}
@@ -141,8 +143,12 @@ def _counters(connection: duckdb.DuckDBPyConnection, connector: Connector) -> di
         else:
             kept_back = counters[resource_type]["withheld"]
             kept_back[withheld] = kept_back.get(withheld, 0) + count
-    for resource_type, count in connection.execute(_COUNT_OWNED).fetchall():
-        counters[resource_type]["owned"] = count
+    owned = owned_query("assigned_resource_type")
+    if base.exists(OWNED):
+        owned = f"FROM read_parquet({literal(base.file(OWNED))})"
+    for resource_type, count in connection.execute(owned).fetchall():
+        if resource_type in counters:
+            counters[resource_type]["owned"] = count
     return counters
 
 
@@ -157,13 +163,4 @@ _BATCH_TEXT = """
 """
 _COUNT_ORDERS = """
     SELECT resource_type, change_type, withheld, count(*) FROM decided GROUP BY ALL ORDER BY ALL
-"""
-# A target that is only proposed to an owner is not owned; one whose deletion waits for approval is.
-_COUNT_OWNED = f"""
-    SELECT a.resource_type, count(*)
-    FROM assigned_resource_type AS a JOIN resource_type AS r ON r.identifier = a.resource_type
-    WHERE (a.target_id IS NOT NULL OR a.target_key IS NOT NULL)
-        AND (a.provisioning_state <> {ProvisioningState.AWAITING_APPROVAL:d}
-            OR a.workflow_state = {WorkflowState.CANCELLATION:d})
-    GROUP BY a.resource_type
 """

@@ -69,6 +69,11 @@ def entries(session: CoreSession, *, limit: int, subject: str | None = None) -> 
     query = sa.select(AUDIT).order_by(AUDIT.c.sequence.desc()).limit(limit)
     if subject is not None:
         query = query.where(AUDIT.c.subject == subject)
+    return read(session, query)
+
+
+def read(session: CoreSession, query: sa.Select[Any]) -> list[AuditEntry]:
+    """The entries that a query over the whole rows of the trail finds."""
     return [
         AuditEntry(**{**row, "detail": json.loads(row["detail"])})
         for row in session.connection.execute(query).mappings()

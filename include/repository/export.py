@@ -16,7 +16,7 @@ from include.model.configuration import Association, EntityType
 from include.repository.bulk import SENTINEL, Bulk
 from include.repository.columns import restored, restored_columns
 from include.repository.database import Database
-from include.repository.load import last_load
+from include.repository.load import last_load, newest_load
 from include.repository.tables import Schema, holds, select_links
 from include.storage.engine import engine, literal, name
 from include.storage.folder import Folder
@@ -42,17 +42,32 @@ def export_base(
 
     The files hold every property of an entity type and ``key1``, ``key2`` (text) of an association, in order
     of key. With ``resource_ids`` they hold ``resource_id``, and ``resource1_id`` and ``resource2_id``, too.
-    All of it shows one state of the repository: a load that ends meanwhile is not seen. ``as_stored`` takes a
+    All of it shows one state of the repository: a load that ends meanwhile is not seen, and ``base.json`` names
+    the newest one that is. ``as_stored`` takes a
     table or column that the repository does not have yet for one that holds nothing.
     """
     stored = _stored_columns(database) if as_stored else None
     with engine(folder) as duck, database.bulk(writes=False) as bulk:
-        load_id = last_load(bulk, connector)
+        load_id, newest = last_load(bulk, connector), newest_load(bulk)
         for item in items:
             source = _Source(bulk, duck, schema, resource_ids=resource_ids, stored=stored)
             _export(source, item, folder, f"{item.identifier}.parquet", None)
-    folder.write_json("base.json", {"connector": connector, "load_id": load_id})
+    folder.write_json("base.json", {"connector": connector, "load_id": load_id, "newest_load": newest})
     return load_id
+
+
+def lacking(database: Database, items: Sequence[Item]) -> dict[str, list[str] | None]:
+    """What the repository does not have yet of the items: the missing properties by item, None for the whole of it."""
+    there = _stored_columns(database)
+    found: dict[str, list[str] | None] = {}
+    for item in items:
+        if item.identifier not in there:
+            found[item.identifier] = None
+        elif isinstance(item, EntityType):
+            stored = there[item.identifier]
+            if missing := [entry.identifier for entry in item.properties if entry.identifier not in stored]:
+                found[item.identifier] = missing
+    return found
 
 
 def export_one(
@@ -87,11 +102,15 @@ def _stored_columns(database: Database) -> dict[str, list[str]]:
         }
 
 
-def _nothing(item: Item) -> str:
-    """A query of no rows, with the columns of an export without resource ids."""
-    columns = {"key1": "VARCHAR", "key2": "VARCHAR"}
+def _nothing(item: Item, *, resource_ids: bool) -> str:
+    """A query of no rows, with the columns of an export."""
+    ids: tuple[str, ...]
     if isinstance(item, EntityType):
-        columns = {entry.identifier: DUCKDB_TYPES[entry.type] for entry in item.properties}
+        ids, columns = ID_COLUMNS[:1], {entry.identifier: DUCKDB_TYPES[entry.type] for entry in item.properties}
+    else:
+        ids, columns = ID_COLUMNS[1:], {"key1": "VARCHAR", "key2": "VARCHAR"}
+    if resource_ids:
+        columns = dict.fromkeys(ids, "BIGINT") | columns
     fields = ", ".join(f"CAST(NULL AS {kind}) AS {name(column)}" for column, kind in columns.items())
     return f"SELECT {fields} WHERE false"
 
@@ -99,7 +118,8 @@ def _nothing(item: Item) -> str:
 def _export(source: _Source, item: Item, folder: Folder, file: str, instant: datetime | None) -> int:
     folder.make()
     if source.lacks(item):
-        source.duck.execute(f"COPY ({_nothing(item)}) TO {literal(folder.file(file))} (FORMAT parquet)")
+        nothing = _nothing(item, resource_ids=source.resource_ids)
+        source.duck.execute(f"COPY ({nothing}) TO {literal(folder.file(file))} (FORMAT parquet)")
         return 0
     if isinstance(item, EntityType):
         there = None if source.stored is None else source.stored[item.identifier]

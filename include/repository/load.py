@@ -127,6 +127,12 @@ def last_loaded_at(session: Session, connector: str) -> datetime | None:
     return found[0][0] if found else None
 
 
+def newest_load(session: Session) -> int:
+    """The number of the last load of all connectors; 0 when there was none."""
+    found = session.rows(sa.select(LOAD.c.load_id).order_by(LOAD.c.load_id.desc()).limit(1))
+    return int(found[0][0]) if found else 0
+
+
 def find_load(session: Session, load_key: str) -> LoadResult | None:
     """The recorded result of a load."""
     query = sa.select(LOAD.c.load_id, LOAD.c.loaded_at, LOAD.c.counters).where(LOAD.c.load_key == load_key)

@@ -8,11 +8,25 @@ from typing import Any
 
 from include.model.configuration import Association, Configuration, EntityType
 from include.model.remembered import MISSING_RESOURCE, WAITING_LINK
-from include.repository import audit, export, history, holds, load, migration, purge, removals, runs, snapshots
+from include.repository import (
+    audit,
+    export,
+    history,
+    holds,
+    load,
+    migration,
+    origins,
+    purge,
+    removals,
+    runs,
+    snapshots,
+    versions,
+)
 from include.repository.audit import AuditEntry
 from include.repository.database import LOCK_TIMEOUT, Database
 from include.repository.holds import Hold
 from include.repository.load import LoadRequest, LoadResult
+from include.repository.origins import LoadRecord, Row
 from include.repository.removals import RemovedSnapshot
 from include.repository.runs import PIPELINE, Purpose, RunRecord, RunState
 from include.repository.snapshots import SnapshotRecord
@@ -22,6 +36,7 @@ from include.storage.folder import Folder
 __all__ = [
     "AuditEntry",
     "Hold",
+    "LoadRecord",
     "LoadRequest",
     "LoadResult",
     "RemovedSnapshot",
@@ -89,6 +104,31 @@ class Repository:
             resource_ids=resource_ids,
             as_stored=as_stored,
         )
+
+    def lacking(self, items: Sequence[EntityType | Association]) -> dict[str, list[str] | None]:
+        """What an export as stored reads as empty: the missing properties by item, None for the whole of it."""
+        return export.lacking(self._database, items)
+
+    def export_versions(
+        self, folder: Folder, connector: str, items: Sequence[EntityType | Association], since: int
+    ) -> Mapping[str, int]:
+        """Write what loads after ``since`` wrote or closed (``versions.export_versions``)."""
+        return versions.export_versions(self._database, self._schema, folder, connector, items, since=since)
+
+    def rows_written(self, since: int) -> Mapping[str, int]:
+        """How many rows of each entity type and association the loads after ``since`` changed."""
+        with self._database.read() as session:
+            return versions.rows_written(session, since)
+
+    def position(self, connector: str, connection: str) -> tuple[str, int] | None:
+        """The newest cookie of a connection, and the number of the load that brought it."""
+        with self._database.read() as session:
+            return versions.position(session, connector, connection)
+
+    def has_lost_history(self, since: datetime) -> bool:
+        """Whether versions of the past were removed after an instant (UTC)."""
+        with self._database.read() as session:
+            return versions.has_lost_history(session, since)
 
     def export_current(self, item: EntityType | Association, folder: Folder, file: str) -> int:
         """Write the current rows of one entity type or association; return how many."""
@@ -270,6 +310,64 @@ class Repository:
         """The provisioning orders of a connector (of one run), newest first, as they stand now."""
         with self._database.read() as session:
             return history.orders(session, self._schema, connector, run_id, limit)
+
+    # Where it came from
+
+    def loads(self, load_ids: Collection[int]) -> dict[int, LoadRecord]:
+        """The loads of these numbers, each with its run (``origins.find_loads``)."""
+        with self._database.read() as session:
+            return origins.find_loads(session, load_ids)
+
+    def resource_at(self, entity_type: EntityType | str, resource_id: int, instant: datetime) -> Row | None:
+        """The properties of a resource at an instant; None where it was not there."""
+        with self._database.read() as session:
+            return origins.resource_at(session, self._schema, self._entity_type(entity_type), resource_id, instant)
+
+    def links_of(
+        self,
+        association: Association | str,
+        *,
+        end: origins.End,
+        resource_id: int,
+        instant: datetime,
+        limit: int = 100,
+        other_id: int | None = None,
+        ended: bool = False,
+    ) -> list[Row]:
+        """The links of one resource (``origins.links_of``)."""
+        found = self._association(association)
+        with self._database.read() as session:
+            return origins.links_of(
+                session,
+                self._schema,
+                found,
+                end=end,
+                resource_id=resource_id,
+                instant=instant,
+                limit=limit,
+                other_id=other_id,
+                ended=ended,
+            )
+
+    def assignments_of(self, resource_id: int, role: origins.Role, instant: datetime) -> list[Row]:
+        """The assignments in which a resource was the owner or the target at an instant."""
+        with self._database.read() as session:
+            return origins.assignments_of(session, self._schema, resource_id, role, instant)
+
+    def parts_of(self, entity_type: EntityType, assignments: Collection[str], instant: datetime) -> list[Row]:
+        """The assigned scalars or navigations of assignments at an instant."""
+        with self._database.read() as session:
+            return origins.parts_of(session, self._schema, entity_type, assignments, instant)
+
+    def orders_of(self, assignments: Collection[str], instant: datetime) -> list[Row]:
+        """The orders of assignments as they stood at an instant, the newest decision first."""
+        with self._database.read() as session:
+            return origins.orders_of(session, self._schema, assignments, instant)
+
+    def decisions_on(self, subjects: Collection[str], instant: datetime) -> list[AuditEntry]:
+        """What persons did to these subjects until an instant, the oldest first."""
+        with self._database.read() as session:
+            return origins.decisions_on(session, subjects, instant)
 
     # Removing the past
 

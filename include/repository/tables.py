@@ -209,6 +209,7 @@ def _entity_table(metadata: sa.MetaData, entity: EntityType) -> sa.Table:
     # At most one current version per key; and a key that returns is looked up among the closed ones.
     _partial_index(table, "current", [key], is_current(table), unique=True)
     _partial_index(table, "closed", [key], is_closed(table))
+    _load_indexes(table)
     return table
 
 
@@ -222,7 +223,14 @@ def _association_table(metadata: sa.MetaData, association: Association) -> sa.Ta
         quote=True,
     )
     _partial_index(table, "current", [table.c.resource2_id], is_current(table))
+    _load_indexes(table)
     return table
+
+
+def _load_indexes(table: sa.Table) -> None:
+    """What the loads since one have written and closed is found without reading the table."""
+    sa.Index(index_name(table.name, "written"), table.c.load_id)
+    _partial_index(table, "ended", [table.c.closed_by_load_id], is_closed(table))
 
 
 def _version_columns() -> list[sa.Column[Any]]:

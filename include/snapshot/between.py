@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from include.difference.compare import Counts, compare, compare_pairs
 from include.model.base import DUCKDB_TYPES
 from include.model.configuration import Association, EntityType, Property
-from include.snapshot.errors import SnapshotError
 from include.snapshot.previous import PublishedSnapshot
 from include.snapshot.state import association_state, entity_type_state
 from include.snapshot.work import parquet
+from include.storage.csv_output import copy_to_csv
 from include.storage.engine import literal, name
 from include.storage.folder import Folder
 
@@ -126,20 +125,9 @@ def write_values(connection: duckdb.DuckDBPyConnection, changes: Folder, items: 
     insert or delete those that have a value, of a link its two keys. Binary values are base64.
 
     Raises:
-        SnapshotError: the file cannot be written.
+        NotADirectoryError: the folder of the file does not exist.
     """
-    if not target.parent.is_dir():
-        raise SnapshotError(f"{target}: the folder {target.parent} does not exist")
-    queries = [_values(changes, item) for item in items]
-    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
-    try:
-        [(count,)] = connection.execute(
-            f"COPY ({' UNION ALL '.join(queries)}) TO {literal(str(part))} (FORMAT csv, HEADER, FORCE_QUOTE *)"
-        ).fetchall()
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return int(count)
+    return copy_to_csv(connection, " UNION ALL ".join(_values(changes, item) for item in items), target)
 
 
 def _values(changes: Folder, item: Item) -> str:

@@ -143,19 +143,24 @@ def _far_future() -> datetime:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """The pipeline after its first load of 60 people in three teams."""
-    configuration, files = tmp_path / "configuration", tmp_path / "files"
-    configuration.mkdir()
-    files.mkdir()
-    (configuration / "staff.yaml").write_text(STAFF)
     url = (
         f"sqlite:///{tmp_path / 'repository.db'}"
         if request.param == "sqlite"
         else request.getfixturevalue("fresh_postgresql_url")
     )
+    return start_pipeline(tmp_path, url, monkeypatch)
+
+
+def start_pipeline(folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """A pipeline in a folder and a repository of its own, after its first load of 60 people in three teams."""
+    configuration, files = folder / "configuration", folder / "files"
+    configuration.mkdir()
+    files.mkdir()
+    (configuration / "staff.yaml").write_text(STAFF)
     monkeypatch.setenv("ROLLCALL_CONFIG", str(configuration))
-    monkeypatch.setenv("ROLLCALL_STORAGE", f"file://{tmp_path / 'storage'}")
+    monkeypatch.setenv("ROLLCALL_STORAGE", f"file://{folder / 'storage'}")
     monkeypatch.setenv("ROLLCALL_REPOSITORY", url)
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.setenv("AIRFLOW_HOME", str(folder / "airflow"))
     monkeypatch.setenv("AIRFLOW_CONN_STAFF_FILES", json.dumps({"conn_type": "fs", "extra": {"path": str(files)}}))
     made = Pipeline(files)
     (files / "teams.csv").write_text("code\nT0\nT1\nT2\n")

@@ -147,6 +147,8 @@ class Organisation:
     rows: dict[str, list[Row]] = field(default_factory=dict)
     links: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+    last_id: int = 50_000
+    """Of the rows that loads have added."""
 
     def person(self, resource_id: int, employee_id: str | None = None, **values: Any) -> None:
         """Add an active person."""
@@ -202,7 +204,7 @@ class Organisation:
             target_read_at=target_read_at,
             **options,
         )
-        self._load()
+        self.load_changes()
         return self.evaluation
 
     def table(self, entity_type: str) -> dict[str, Row]:
@@ -255,7 +257,8 @@ class Organisation:
         table = pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(list(columns.items())))
         parquet.write_table(table, self.folder / "base" / f"{identifier}.parquet")
 
-    def _load(self) -> None:
+    def load_changes(self) -> None:
+        """Apply the changes of an evaluation, as the repository's load would."""
         for entity_type in SYSTEM_ENTITY_TYPES[:3]:
             key = entity_type.primary_key.identifier
             rows = {row[key]: row for row in self.rows.get(entity_type.identifier, [])}
@@ -264,6 +267,7 @@ class Organisation:
                     del rows[change["key"]]
                 else:
                     assert (change["command"] == "update") == (change["key"] in rows)
-                    before = rows.get(change["key"], {"resource_id": 5000 + len(rows)})
+                    self.last_id += 1
+                    before = rows.get(change["key"], {"resource_id": self.last_id})
                     rows[change["key"]] = {**before, **change["new"]}
             self.rows[entity_type.identifier] = list(rows.values())
