@@ -13,6 +13,7 @@ PACKAGES: dict[str, str] = {
     "csv": "connectors.files.csv:CsvConnector",
     "internal_workflow": "connectors.workflow.connector:InternalWorkflowConnector",
     "json": "connectors.files.json_orders:JsonConnector",
+    "identity_repository": "connectors.identity_repository:IdentityRepository",
     "scim": "connectors.scim.connector:ScimConnector",
     "sql": "connectors.sql.connector:SqlConnector",
 }

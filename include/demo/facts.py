@@ -7,7 +7,7 @@ day are carried out before the next, and that nobody approves what the third day
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from include.demo.accounts import SERVICE_ACCOUNTS, Account, account, existing_accounts
@@ -95,6 +95,10 @@ class DayFacts:
     holder_links: LinkChanges
     stored_people: int
     """In the repository after the day."""
+    identities: int
+    """In the directory after the day: who is gone from HR stays."""
+    identity_orders: Changes
+    """Orders for the directory: nobody is deleted, and a link goes with the values of its identity."""
     stored_cards: int
     orders: ExpectedOrders
     crm: CrmFigures
@@ -126,6 +130,8 @@ def day_facts(day: Day) -> DayFacts:
         manager_links=_link_changes(_manager_links(before), _manager_links(shown)),
         holder_links=_link_changes(holders_before, _holder_links(cards(day), stored)),
         stored_people=len(stored),
+        identities=len(stored if day == FIRST else stored | _stored(FIRST)),
+        identity_orders=replace(_changes(_identities(before), _identities(stored)), deleted=0),
         stored_cards=len(cards(day)),
         orders=_orders(accounts_before, _accounts(stored)),
         crm=_crm(_accounts(stored)),
@@ -188,6 +194,12 @@ def _scalars(people: Mapping[str, Person]) -> dict[str, tuple[str | None, ...]]:
         )
         for key, person in people.items()
     }
+
+
+def _identities(people: Mapping[str, Person]) -> dict[str, tuple[object, ...]]:
+    """What the directory holds of the people: HR's properties, and the link to an organisation that HR has."""
+    links = dict(_organisation_links(people))
+    return {key: (*values, links.get(key)) for key, values in _scalars(people).items()}
 
 
 def _organisation_links(people: Mapping[str, Person]) -> Links:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -68,11 +69,11 @@ def _table_rows(connector: str, run_id: str) -> list[list[Any]]:
     return rows
 
 
-def _order_rows(ledger: Ledger) -> tuple[Counter[tuple[str, str]], Counter[str]]:
-    """New orders by change type and state, and memberships in them."""
+def _order_rows(ledger: Ledger, connector: str) -> tuple[Counter[tuple[str, str]], Counter[str]]:
+    """New orders of a connector by change type and state, and memberships in them."""
     counted: Counter[tuple[str, str]] = Counter()
     memberships: Counter[str] = Counter()
-    for order in open_repository(load_project()).orders("CRM", limit=ALL_ORDERS):
+    for order in open_repository(load_project()).orders(connector, limit=ALL_ORDERS):
         if order["order_id"] in ledger.shown_orders:
             continue
         ledger.shown_orders.add(order["order_id"])
@@ -102,6 +103,16 @@ def _check_hr(ledger: Ledger, facts: DayFacts, run_id: str) -> None:
         ledger.same(f"{day}: {table}", {name: counters[name] for name in ("inserted", "deleted")}, asdict(links))
 
 
+def _check_identities(ledger: Ledger, facts: DayFacts, orders: Mapping[tuple[str, str], int]) -> None:
+    asked = facts.identity_orders
+    expected = {("Added", "VERIFIED"): asked.inserted, ("Modified", "VERIFIED"): asked.updated}
+    wanted = {what: count for what, count in expected.items() if count}
+    ledger.same(f"day {facts.day}: orders for the directory", dict(orders), wanted)
+    now = datetime.now(UTC)
+    found = len(open_repository(load_project()).as_of("Directory_User", now, limit=None))
+    ledger.same(f"day {facts.day}: identities", found, facts.identities)
+
+
 def _check_orders(
     ledger: Ledger, facts: DayFacts, orders: Mapping[tuple[str, str], int], memberships: Mapping[str, int]
 ) -> None:
@@ -125,17 +136,23 @@ def print_day(console: Console, ledger: Ledger, facts: DayFacts, runs: Mapping[s
     rows = [row for connector, run_id in runs.items() for row in _table_rows(connector, run_id)]
     columns = ("run", "table", "exported", "set aside", "inserted", "updated", "deleted")
     _print(console, f"day {facts.day}: what the exports held, and what the repository learned", columns, rows)
-    orders, memberships = _order_rows(ledger)
+    orders, memberships = _order_rows(ledger, "CRM")
+    inbound, _ = _order_rows(ledger, "Directory")
     _print(
         console,
-        f"day {facts.day}: orders for the CRM",
-        ("change", "state", "orders"),
-        [(change_type, state.capitalize(), count) for (change_type, state), count in sorted(orders.items())],
+        f"day {facts.day}: orders for the directory and for the CRM",
+        ("of", "change", "state", "orders"),
+        [
+            (connector, change_type, state.capitalize(), count)
+            for connector, counted in (("Directory", inbound), ("CRM", orders))
+            for (change_type, state), count in sorted(counted.items())
+        ],
     )
     _check_hr(ledger, facts, runs["HR"])
     if facts.blocked:
         _print_blocked(console, ledger, facts, runs["HR"])
         return
+    _check_identities(ledger, facts, inbound)
     _check_orders(ledger, facts, orders, memberships)
     ledger.same(f"day {facts.day}: what is in the CRM", crm, facts.crm)
 

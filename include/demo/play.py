@@ -1,6 +1,6 @@
 """Three days of the demo organisation, played without a person as real Airflow DAG runs.
 
-Day 1 loads everything and provisions the CRM. Day 2 brings joiners, movers, leavers and a rename. On
+Day 1 loads everything, and provisions the directory and the CRM. Day 2 brings joiners, movers, leavers and a rename. On
 day 3 the HR file was cut by a broken transfer: the run is blocked, shown, and rejected. What Rollcall
 did is compared with figures that the generator counted from its own lists.
 """
@@ -32,6 +32,7 @@ MARKER = "made-by-the-demo"
 QUIET_SECONDS = 1.5
 RUN_TIMEOUT = 900.0
 PREFERRED_PORT = 8080
+PROVISIONING = ("provision_Directory", "provision_CRM")
 
 console = Console()
 
@@ -132,24 +133,25 @@ class Player:
 
     def _wait_for_provisioning(self) -> None:
         """Wait until no asset event waits for provisioning and no run of it is open."""
-        dag_id = "provision_CRM"
 
         def is_quiet() -> bool:
-            queued: dict[str, Any] = self.airflow.queued_asset_events(dag_id)
-            if queued["total_entries"] or any(
-                run["state"] not in {"success", "failed"} for run in self.airflow.runs(dag_id)
-            ):
+            if not all(self._is_idle(dag_id) for dag_id in PROVISIONING):
                 return False
             time.sleep(QUIET_SECONDS)
-            return not self.airflow.queued_asset_events(dag_id)["total_entries"] and all(
-                run["state"] in {"success", "failed"} for run in self.airflow.runs(dag_id)
-            )
+            return all(self._is_idle(dag_id) for dag_id in PROVISIONING)
 
-        with console.status(dag_id):
-            self.airflow.wait_for(f"{dag_id} to be idle", is_quiet, RUN_TIMEOUT)
-        failed = [run["dag_run_id"] for run in self.airflow.runs(dag_id) if run["state"] == "failed"]
-        if failed:
-            raise DemoError(f"{dag_id} failed: {', '.join(failed)}")
+        with console.status("provisioning"):
+            self.airflow.wait_for("provisioning to be idle", is_quiet, RUN_TIMEOUT)
+        for dag_id in PROVISIONING:
+            failed = [run["dag_run_id"] for run in self.airflow.runs(dag_id) if run["state"] == "failed"]
+            if failed:
+                raise DemoError(f"{dag_id} failed: {', '.join(failed)}")
+
+    def _is_idle(self, dag_id: str) -> bool:
+        queued: dict[str, Any] = self.airflow.queued_asset_events(dag_id)
+        return not queued["total_entries"] and all(
+            run["state"] in {"success", "failed"} for run in self.airflow.runs(dag_id)
+        )
 
 
 def play() -> bool:
@@ -168,7 +170,7 @@ def play() -> bool:
             crm = stack.enter_context(crm_server(port, token))
             airflow: LocalAirflow
             airflow, client = start_airflow(stack, Path(os.environ["AIRFLOW_HOME"]), free_port(PREFERRED_PORT))
-            for dag_id in ("synchronize_HR", "synchronize_Badge", "synchronize_CRM", "provision_CRM"):
+            for dag_id in ("synchronize_HR", "synchronize_Badge", "synchronize_CRM", *PROVISIONING):
                 client.wait_for_dag(dag_id)
         console.print(
             f"Airflow runs at {airflow.url}, the CRM at {crm.url} (started in {time.monotonic() - started:.0f} s)"

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from include.expressions.errors import ExpressionMistake, near_miss
+from include.expressions.records import RECORD, RECORD_END, RECORD_START, Records
 from include.model.configuration import Association, Configuration, Connector, EntityType
+from include.model.resource_type import ResourceType
 from include.storage.engine import name
 
 SOURCE_ALIAS = "source"
@@ -71,18 +73,46 @@ class Scope:
     """The relations that the expressions over one entity type read: itself, and one join per link crossed.
 
     ``timeless`` scopes know no ``evaluated_at``; ``reads`` notes (entity type, property) of every column asked for.
+    Where there are ``records``, a path may go on from the one that counts at the instant of the run.
     """
 
     graph: EntityGraph
     entity_type: str
     timeless: bool = False
+    records: Records | None = None
     joins: dict[tuple[str, ...], Link] = field(default_factory=dict)
     reads: set[tuple[str, str]] = field(default_factory=set)
+
+    @classmethod
+    def of_owners(cls, graph: EntityGraph, resource_type: ResourceType) -> Scope:
+        """What the expressions over a resource type's owners read: their entity type, and their records.
+
+        Raises:
+            ExpressionMistake: the records cannot be found.
+        """
+        scope = cls(graph, resource_type.source_entity_type)
+        if (section := resource_type.records) is not None:
+            link = graph.links.get(scope.entity_type, {}).get(section.navigation)
+            linked = graph.entity_types.get(link.entity_type) if link else None
+            if link is None or linked is None:
+                raise ExpressionMistake(f"{scope.entity_type} has no records over '{section.navigation}'")
+            for wanted in (section.start_property, section.end_property):
+                if linked.find(wanted) is None:
+                    raise ExpressionMistake(f"records: {linked.identifier} has no property '{wanted}'")
+            key = linked.primary_key.identifier
+            scope.records = Records(link, section.start_property, section.end_property, key)
+        return scope
+
+    @property
+    def reads_records(self) -> bool:
+        """Whether an expression asked for the record, or for the time of all records."""
+        return self.records is not None and (RECORD,) in self.joins
 
     @property
     def aliases(self) -> frozenset[str]:
         """Names that a column of a compiled expression may stand under."""
-        return frozenset({SOURCE_ALIAS, *(f"linked{position}" for position in range(len(self.joins)))})
+        of_record = {self._record_alias} if self.reads_records else set()
+        return frozenset({SOURCE_ALIAS, *(f"linked{position}" for position in range(len(self.joins))), *of_record})
 
     def column(self, path: Sequence[str]) -> str:
         """The SQL column of a path, with the joins it needs noted.
@@ -91,8 +121,12 @@ class Scope:
             ExpressionMistake: a step is unknown, leads to many, or ends at a link.
         """
         entity_type = self.entity_type
+        if self.records is not None and path[0] in {RECORD, RECORD_START, RECORD_END}:
+            self._join_record(self.records)
+            if path[0] != RECORD and len(path) == 1:
+                return f"{self._record_alias}.{path[0]}"
         for position, step in enumerate(path[:-1]):
-            link = self._link(entity_type, step)
+            link = self._link(entity_type, step) if position or step != RECORD else self._record_link(step)
             self.joins.setdefault(tuple(path[: position + 1]), link)
             entity_type = link.entity_type
         if self.graph.entity_types[entity_type].find(path[-1]) is None:
@@ -109,8 +143,10 @@ class Scope:
         """
         parts = [f"{source or relation(self.entity_type)} AS {SOURCE_ALIAS}"]
         for position, (path, link) in enumerate(self.joins.items()):
+            is_record = self.records is not None and path == (RECORD,)
+            links = self.records.relation(relation) if self.records and is_record else single_links(link, relation)
             parts.append(
-                f"LEFT JOIN {single_links(link, relation)} AS link{position}"
+                f"LEFT JOIN {links} AS link{position}"
                 f" ON link{position}.from_id = {self._alias(path[:-1])}.resource_id"
                 f" LEFT JOIN {relation(link.entity_type)} AS linked{position}"
                 f" ON linked{position}.resource_id = link{position}.to_id"
@@ -119,6 +155,18 @@ class Scope:
 
     def _alias(self, path: tuple[str, ...]) -> str:
         return f"linked{list(self.joins).index(path)}" if path else SOURCE_ALIAS
+
+    def _join_record(self, records: Records) -> None:
+        """Note the join of the record, and what decides which one it is."""
+        self.joins.setdefault((RECORD,), records.link)
+        self.reads.update((records.link.entity_type, item) for item in (records.start, records.end, records.key))
+
+    @property
+    def _record_alias(self) -> str:
+        return f"link{list(self.joins).index((RECORD,))}"
+
+    def _record_link(self, step: str) -> Link:
+        return self.records.link if self.records is not None else self._link(self.entity_type, step)
 
     def _link(self, entity_type: str, step: str) -> Link:
         link = self.graph.links.get(entity_type, {}).get(step)
@@ -136,6 +184,9 @@ class Scope:
         return link
 
     def _no_property(self, entity_type: str, path: Sequence[str]) -> str:
+        if self.records is not None and list(path) == [RECORD]:
+            example, of = f"{RECORD}.{self.records.key}", self.records.link.entity_type
+            return f"'{RECORD}' is a record of {of}: name one of its properties, such as {example}"
         if link := self.graph.links.get(entity_type, {}).get(path[-1]):
             linked = self.graph.entity_types.get(link.entity_type)
             example = ".".join([*path, linked.primary_key.identifier if linked else "<property>"])

@@ -31,6 +31,9 @@ from include.model.formats import with_mask_columns
 from include.model.resource_type import ResourceType
 from include.model.transformation import Transformation
 
+IDENTITY_REPOSITORY = "identity_repository"
+"""The package of a connection whose resources stand in the identity repository alone (engine.md 3.8, own database)."""
+
 
 class ResourceThresholds(Model):
     """Limits on resource changes of one synchronization; 0 switches a limit off (engine.md 2.6)."""
@@ -133,7 +136,8 @@ class Connection(Model):
     identifier: ConnectionIdentifier
     """Unique in the connector, whatever the case; begins the name of every table it exports."""
     package: Text
-    """The technology, e.g. csv, sql, scim."""
+    """The technology, e.g. csv, sql, scim; identity_repository where the resources stand in Rollcall's own database: it
+    exports nothing, and its orders are carried out there."""
     connection_id: str | None = None
     """The Airflow Connection that holds address and credentials."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -295,6 +299,11 @@ class Connector(Model):
             exclude={"entity_types": {"__all__": aside}, "associations": {"__all__": {"thresholds": True}}},
         )
         return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def is_inbound(self) -> bool:
+        """Whether its resources stand in the identity repository alone: no export reads them, orders write them."""
+        return any(item.package == IDENTITY_REPOSITORY for item in self.connections)
 
     def connection(self, identifier: str) -> Connection:
         """The connection of that identifier.

@@ -8,9 +8,11 @@ from include.model.catalogue import Catalogue, has_unreadable_names
 from include.model.configuration import AssociationEnd, Connector, EntityType
 from include.model.connector_file import ConnectorFile, Finding
 from include.model.formats import mask_of
+from include.model.inbound import inbound_mistakes
 from include.model.mending import PLACEHOLDER
 from include.model.names import suggestion
 from include.model.positions import FieldPath
+from include.model.records import record_mistakes
 from include.model.resource_type import NavigationRule, QueryRule, ResourceType
 
 
@@ -22,10 +24,12 @@ def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[F
             yield path, _unknown(kind, name, known) + _unless_unreadable(catalogue)
     for path, end in _ends(connector):
         yield from _key_mistakes(end, path, catalogue)
+    yield from inbound_mistakes(connector, catalogue)
     for index, resource_type in enumerate(connector.resource_types):
         path = ("resource_types", index)
         yield from _connection_mistakes(resource_type, path, connector)
         yield from _cycle_mistakes(resource_type, path, catalogue)
+        yield from record_mistakes(resource_type, path, catalogue)
         target = catalogue.entity_types.get(resource_type.target_entity_type)
         if target is not None:
             yield from _scalar_mistakes(resource_type, path, target[0], catalogue)
@@ -40,11 +44,21 @@ def broken_references(connector: Connector, catalogue: Catalogue, broken: Collec
             yield path, _broken(kind, name, declared[1])
     for index, resource_type in enumerate(connector.resource_types):
         navigations = catalogue.navigations.get(resource_type.target_entity_type, {})
+        yield from _broken_records(resource_type, ("resource_types", index), catalogue, broken)
         for field, position, rule in _link_rules(resource_type):
             used = navigations.get(rule.navigation)
             if used and used.file.name in broken:
                 path = ("resource_types", index, field, position, "navigation")
                 yield path, _broken("navigation", rule.navigation, used.file)
+
+
+def _broken_records(
+    resource_type: ResourceType, path: FieldPath, catalogue: Catalogue, broken: Collection[str]
+) -> Iterator[Finding]:
+    of_source = catalogue.navigations.get(resource_type.source_entity_type, {})
+    used = of_source.get(resource_type.records.navigation) if resource_type.records else None
+    if used and used.file.name in broken:
+        yield (*path, "records", "navigation"), _broken("navigation", used.name, used.file)
 
 
 def _broken(kind: str, name: str, file: ConnectorFile) -> str:

@@ -100,6 +100,24 @@ class QueryRule(Model):
     """From 100 on the link is given; below, it is proposed for review."""
 
 
+class RecordSection(Model):
+    """Several contracts or positions of one owner, each with a time of its own (engine.md 1.13, 4.5).
+
+    In expressions over the source entity type, ``record`` is then the record in force at ``evaluated_at``, such as
+    ``record.title`` or ``record.organization.code``: begun, and not yet ended. Of several in force it is the one that
+    began last, then the one of the highest key; of none the one that begins next, else the one that ended last.
+    ``record_start`` and ``record_end`` are the earliest start and the latest end of all records.
+    """
+
+    navigation: Identifier
+    """From the source entity type to its records."""
+    start_property: Identifier
+    """A datetime of the records: the instant from which one is in force; 1900-01-01 when empty."""
+    end_property: Identifier
+    """A datetime of the records: the instant from which one is no longer in force; 2079-06-06 when empty. Where the
+    source gives the last day, name a computed property that adds one."""
+
+
 class ProvisioningThresholds(Model):
     """Limits on the orders of one resource type, with the product's defaults (engine.md 3.7)."""
 
@@ -151,6 +169,8 @@ class ResourceType(Model):
     thresholds: ProvisioningThresholds = ProvisioningThresholds()
     batch_size: Annotated[int, Field(gt=0, le=1000, strict=True)] = 200
     """Orders that one task carries out."""
+    records: RecordSection | None = None
+    """Where one owner has several records, such as contracts: how they are found, and when each is in force."""
     type_rule: TypeRule = TypeRule()
     correlation_rules: tuple[CorrelationRule, ...] = ()
     classification_rules: tuple[ClassificationRule, ...] = ()

@@ -31,7 +31,11 @@ def build_dags(only: str | None = None) -> dict[str, DAG]:
     configuration = load_project()
     dags: dict[str, DAG] = {}
     for connector in configuration.connectors:
-        if connector.entity_types and only in {None, f"synchronize_{connector.identifier}"}:
+        if (
+            connector.entity_types
+            and not connector.is_inbound
+            and only in {None, f"synchronize_{connector.identifier}"}
+        ):
             dags[f"synchronize_{connector.identifier}"] = synchronize_dag(connector)
         if connector.resource_types and only in {None, f"provision_{connector.identifier}"}:
             dags[f"provision_{connector.identifier}"] = provision_dag(connector, configuration)

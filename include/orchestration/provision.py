@@ -26,11 +26,13 @@ from include.orchestration.synchronize import record_rejection
 from include.orchestration.verdicts import log_limits
 from include.policy.position import Position
 from include.provisioning.dispatch import fulfil_batch
+from include.provisioning.inbound import INBOUND, fulfil_in_repository, held_entity_types
 from include.provisioning.orders import generate_orders as write_orders
 from include.provisioning.plan import read_generation, released_batch
 from include.provisioning.read_back import read_back_batch
 from include.provisioning.results import collect_results
 from include.provisioning.transmission import transmit as write_transmission
+from include.repository.errors import StaleBase
 from include.repository.repository import LoadRequest, LoadResult, Repository
 from include.repository.runs import PIPELINE
 from include.repository.system import PROVISIONING_ENTITY_TYPES, PROVISIONING_ORDER
@@ -40,6 +42,9 @@ logger = logging.getLogger(__name__)
 
 ASSIGNMENTS = tuple(item for item in PROVISIONING_ENTITY_TYPES if item is not PROVISIONING_ORDER)
 PROGRESS_EVERY = 50
+FULFIL = "fulfil"
+STALE_TRIES = 3
+"""So often orders are turned into changes again when another load of the connector came between."""
 
 
 def _connector(run: Run) -> tuple[Configuration, Connector]:
@@ -89,10 +94,17 @@ def reading(run: Run, repository: Repository, configuration: Configuration, conn
 
 
 def last_reads(repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, datetime]:
-    """When the export behind the last load of each target entity type began."""
+    """When the export behind the last load of each target entity type began.
+
+    What stands in the repository alone is read whenever the policy is evaluated: since its last load, it is known.
+    """
     found: dict[str, datetime] = {}
     for item in connector.resource_types:
         owner = configuration.connector_of(item.target_entity_type)
+        if owner is not None and owner.is_inbound:
+            loaded_at = repository.last_loaded_at(scope(owner.identifier))
+            found |= {item.target_entity_type: loaded_at} if loaded_at else {}
+            continue
         snapshot = repository.last_snapshot(owner.identifier) if owner else None
         if snapshot is not None:
             read_at = json.loads(snapshot.manifest)["facts"]["read_at"]
@@ -107,6 +119,7 @@ def _load(
     *,
     entity_types: Sequence[EntityType],
     changes: Folder,
+    associations: Sequence[Association] = (),
     decision: Decision | None = None,
     cookies: Mapping[str, str] | None = None,
 ) -> LoadResult:
@@ -117,7 +130,7 @@ def _load(
             connector=scope(run.connector),
             changes=changes,
             entity_types=tuple(entity_types),
-            associations=(),
+            associations=tuple(associations),
             base_load=run.folder.read_json("base/base.json")["load_id"],
             actor=decision.actor if decision else PIPELINE,
             detail={"decision": asdict(decision)} if decision else {},
@@ -138,7 +151,7 @@ def open_run(connector_identifier: str, run_id: str, mode: Mode = "incremental")
     connector = find_connector(configuration, connector_identifier)
     read = last_reads(open_repository(configuration), configuration, connector)
     never_read = sorted({item.target_entity_type for item in connector.resource_types} - set(read))
-    if never_read:
+    if never_read and not connector.is_inbound:
         raise SkipRun(f"{', '.join(never_read)}: never synchronized, so nothing is known of what is there")
     return runs.open_run(connector_identifier, run_id, "provision", mode)
 
@@ -229,6 +242,8 @@ def transmit(run: Run, decision: Decision | None = None, shown: str | None = Non
         changes=transmission.changes,
         decision=decision,
     )
+    if connector.is_inbound:
+        return [INBOUND] if generation.batches else []
     return [batch.batch for batch in generation.batches]
 
 
@@ -248,12 +263,59 @@ def fulfil(run: Run, batch: str) -> dict[str, Any]:
     Raises:
         ConnectorError: the whole batch cannot go on; what was done is kept.
     """
+    if batch == INBOUND:
+        return _fulfil_inbound(run)
     door = _door(run, batch)
     if not isinstance(door, Fulfiller):
         raise ConfigurationError(f"{run.connector}: the package of its connection cannot fulfil orders")
     result = fulfil_batch(run.folder, batch, door, progress=_log_progress(batch))
     logger.info("%s: %s executed, %s errored", batch, result.executed, result.errored)
     return {"batch": batch, "executed": result.executed, "errored": result.errored}
+
+
+def _fulfil_inbound(run: Run) -> dict[str, Any]:
+    """Carry out all orders of a run in the repository itself, in one load; ``changed`` counts resources and links.
+
+    Raises:
+        StaleBase: others load orders of this connector all the time.
+    """
+    configuration, connector = _connector(run)
+    repository = open_repository(configuration)
+    loaded = repository.loaded(f"{run.run_id}:{FULFIL}")
+    for tries_left in range(STALE_TRIES - 1, -1, -1):
+        if loaded is not None:
+            break
+        _write_held(run, repository, configuration, connector)
+        done = fulfil_in_repository(configuration, connector, run.folder, finished_at=datetime.now(UTC))
+        logger.info("%s: %s executed, %s errored", connector.identifier, done.executed, done.errored)
+        entity_types = (*connector.entity_types, *PROVISIONING_ENTITY_TYPES)
+        try:
+            loaded = _load(
+                run,
+                repository,
+                FULFIL,
+                entity_types=entity_types,
+                changes=done.changes,
+                associations=connector.associations,
+            )
+        except StaleBase:
+            if not tries_left:
+                raise
+    if loaded is None:
+        raise AssertionError
+    counted = [loaded.entity_types.get(item.identifier, {}) for item in connector.entity_types]
+    changed = sum(sum(counts.values()) for counts in (*counted, *loaded.associations.values()))
+    return {"batch": INBOUND, "changed": changed}
+
+
+def _write_held(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> None:
+    repository.export_base(
+        run.folder.child("base"),
+        scope(connector.identifier),
+        [*held_entity_types(configuration, connector), *PROVISIONING_ENTITY_TYPES],
+        connector.associations,
+        resource_ids=True,
+    )
 
 
 def _log_progress(batch: str) -> Callable[[int, int], None]:
@@ -266,6 +328,8 @@ def _log_progress(batch: str) -> Callable[[int, int], None]:
 
 def read_back(run: Run, batch: str) -> dict[str, Any]:
     """Read what one batch wrote, where the system can be read by key; else the next synchronization verifies."""
+    if batch == INBOUND:  # what was written is what is there; the next evaluation verifies
+        return {"batch": batch, "read": 0, "verified": 0}
     result = read_back_batch(run.folder, batch, _door(run, batch))
     if result is None:
         return {"batch": batch, "read": 0, "verified": 0}
@@ -295,14 +359,18 @@ def report(run: Run) -> dict[str, Any]:
         entity_types=PROVISIONING_ENTITY_TYPES,
         changes=collection.changes,
     )
-    missing = [
-        item.batch
-        for item in read_generation(run.folder).batches
-        if not run.folder.exists(f"orders/{item.batch}.results.json")
-    ]
+    missing = _without_results(run, repository, connector)
     if missing:
         raise StepFailed(
             f"{connector.identifier}: no results of {', '.join(missing)}; clear their fulfil task to go on"
         )
     repository.close_run(run.run_id, "done", counters=collection.report)
     return dict(collection.report)
+
+
+def _without_results(run: Run, repository: Repository, connector: Connector) -> list[str]:
+    """The batches whose fulfilment has not come to its end."""
+    batches = [item.batch for item in read_generation(run.folder).batches]
+    if connector.is_inbound:
+        return [INBOUND] if batches and repository.loaded(f"{run.run_id}:{FULFIL}") is None else []
+    return [item for item in batches if not run.folder.exists(f"orders/{item}.results.json")]

@@ -61,11 +61,12 @@ def transmit(run: dict[str, Any], ti: Any = None) -> list[str]:
 @task
 @step
 def fulfil(name: str, run: dict[str, Any]) -> str:
-    """Carry out one batch of orders, on the connector's agent."""
+    """Carry out one batch of orders: on the connector's agent, or in the repository itself."""
     from include.orchestration import provision
-    from include.orchestration.run import Run
+    from include.orchestration.run import Run, SkipRun
 
-    provision.fulfil(Run(**run), name)
+    if provision.fulfil(Run(**run), name).get("changed") == 0:
+        raise SkipRun("nothing changed in the repository")
     return name
 
 
@@ -139,9 +140,12 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
 
         @task_group
         def batch(name: str, run: dict[str, Any]) -> None:
-            on_agent = {"queue": connector.agent, "pool": connector.pool}
-            fulfilled: Any = fulfil.override(**on_agent)(name, run)
-            read_back.override(**on_agent)(fulfilled, run)
+            place: dict[str, Any] = {"queue": connector.agent, "pool": connector.pool}
+            outlets = []
+            if connector.is_inbound:  # no agent reaches the repository, and a load is news for whoever reads it
+                place, outlets = {}, [repository_asset(identifier)]
+            fulfilled: Any = fulfil.override(outlets=outlets, **place)(name, run)
+            read_back.override(**place)(fulfilled, run)
 
         batches = batch.partial(run=opened).expand(name=transmitted)
         batches >> report(opened) >> close_run(opened).as_teardown()

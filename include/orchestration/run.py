@@ -190,13 +190,18 @@ def open_run(
         answered: it brings the answer to a blocked run with it.
 
     Raises:
-        SkipRun: the connector is deactivated, or another run of it has not ended.
+        SkipRun: the connector is deactivated, has nothing to synchronize, or another run of it has not ended.
         UnknownConnector: no such connector, or its file has mistakes.
     """
     configuration = load_project()
     connector = find_connector(configuration, connector_identifier)
     if connector.is_deactivated:
         raise SkipRun(f"{connector.identifier}: the connector is deactivated (is_deactivated: true)")
+    if purpose == "synchronize" and connector.is_inbound:
+        raise SkipRun(
+            f"{connector.identifier}: its resources stand in the repository alone, so there is nothing to export; "
+            "provision it instead"
+        )
     repository = open_repository(configuration, migrate=not dry_run)
     run = Run(connector.identifier, run_id, purpose, requested_mode, requested_mode, dry_run=dry_run)
     known = None if dry_run else repository.run(run_id)

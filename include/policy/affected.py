@@ -227,7 +227,7 @@ class _Side:
         return f"""
             SELECT id, key.rule AS rule, key.value AS value FROM (
                 SELECT source.resource_id AS id, unnest([{keys}]) AS key
-                FROM {self.scope.from_clause(relation, source)}
+                FROM {clock(self.scope.from_clause(relation, source))}
             ) WHERE key.value IS NOT NULL
         """
 

@@ -26,7 +26,11 @@ def expression_mistakes(connector: Connector, configuration: Configuration) -> I
         if {resource_type.source_entity_type, resource_type.target_entity_type} <= graph.entity_types.keys():
             prefix = f"resource_types[{position}]"
             yield from _unknown_names(prefix, resource_type, graph)
-            places += _places(prefix, resource_type, graph)
+            try:
+                source = Scope.of_owners(graph, resource_type)
+            except ExpressionMistake:  # reported by the loader, at the field of the records
+                continue
+            places += _places(prefix, resource_type, graph, source)
     types = place_types(places, graph)
     for place, found in zip(places, types, strict=True):
         message = str(found) if isinstance(found, ExpressionMistake) else place.complaint(found)
@@ -56,8 +60,7 @@ def _unknown_names(prefix: str, resource_type: ResourceType, graph: EntityGraph)
             yield f"{field}.target_property", f"{link.entity_type} has no property '{rule.target_property}'{hint}"
 
 
-def _places(prefix: str, resource_type: ResourceType, graph: EntityGraph) -> Iterator[Place]:
-    source = Scope(graph, resource_type.source_entity_type)
+def _places(prefix: str, resource_type: ResourceType, graph: EntityGraph, source: Scope) -> Iterator[Place]:
     target = Scope(graph, resource_type.target_entity_type)
     type_rule = resource_type.type_rule
     yield Place(f"{prefix}.type_rule.condition", type_rule.condition, source, _no_condition)

@@ -25,7 +25,7 @@ def list_findings(space: Workspace, rules: Rules) -> None:
     for statement in (_AMBIGUOUS_OWNER, _GAP_ASSIGNMENT, _GAP_SCALAR, _GAP_NAVIGATION):
         space.execute(statement.replace("$resource_type", identifier))
     for path, link in rules.source.joins.items():
-        if len(path) == 1:
+        if len(path) == 1 and not link.collection:
             space.execute(f"""
                 INSERT INTO finding
                 SELECT {identifier}, 'ambiguous', o.owner_key, NULL,

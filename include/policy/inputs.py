@@ -54,7 +54,7 @@ def target_expressions(resource_type: ResourceType) -> list[str]:
 def owner_reads(graph: EntityGraph, resource_type: ResourceType) -> Reads:
     """What the rules read of owners."""
     more = frozenset(item for item in [resource_type.depends_on_owner_property] if item is not None)
-    return reads_of(graph, resource_type.source_entity_type, owner_expressions(resource_type), more)
+    return _reads_of(Scope.of_owners(graph, resource_type), owner_expressions(resource_type), more)
 
 
 def target_reads(graph: EntityGraph, resource_type: ResourceType) -> Reads:
@@ -65,7 +65,11 @@ def target_reads(graph: EntityGraph, resource_type: ResourceType) -> Reads:
 
 def reads_of(graph: EntityGraph, entity_type: str, expressions: Sequence[str], more: frozenset[str]) -> Reads:
     """What expressions over an entity type read, and ``more`` of its own properties."""
-    scope = Scope(graph, entity_type)
+    return _reads_of(Scope(graph, entity_type), expressions, more)
+
+
+def _reads_of(scope: Scope, expressions: Sequence[str], more: frozenset[str]) -> Reads:
+    graph, entity_type = scope.graph, scope.entity_type
     found: dict[tuple[str, ...], set[str]] = {(): set(more)}
     links: dict[tuple[str, ...], tuple[Link, ...]] = {(): ()}
     for expression in expressions:

@@ -100,10 +100,7 @@ def resolve(space: Workspace, resource_type: ResourceType) -> Rules:
         if entity_type not in graph.entity_types:
             hint = near_miss(entity_type, list(graph.entity_types))
             raise PolicyError(f"{resource_type.identifier}: no connector declares entity type '{entity_type}'{hint}")
-    source, target = (
-        Scope(graph, resource_type.source_entity_type),
-        Scope(graph, resource_type.target_entity_type),
-    )
+    source, target = _owner_scope(graph, resource_type), Scope(graph, resource_type.target_entity_type)
     scalars = _scalars(graph, resource_type)
     navigations = tuple(_navigation(graph, resource_type, rule) for rule in resource_type.navigation_rules)
     owner_fields = _owner_fields(space, resource_type, source, scalars)
@@ -115,6 +112,13 @@ def resolve(space: Workspace, resource_type: ResourceType) -> Rules:
     }  # fmt: skip
     queries = tuple(_query(space, resource_type, position) for position in range(len(resource_type.query_rules)))
     return Rules(resource_type, source, target, owner_fields, target_fields, scalars, navigations, queries)
+
+
+def _owner_scope(graph: EntityGraph, resource_type: ResourceType) -> Scope:
+    try:
+        return Scope.of_owners(graph, resource_type)
+    except ExpressionMistake as mistake:
+        raise PolicyError(f"{resource_type.identifier}: {mistake}") from mistake
 
 
 def compute(space: Workspace, rules: Rules) -> None:
@@ -184,7 +188,17 @@ def next_change_at(space: Workspace, rules: Rules) -> datetime | None:
     if any(f"{EVALUATED_AT}()" in sql.lower() for sql in (*expressions, *(item.key for item in rules.queries))):
         ((now,),) = space.rows(f"SELECT {EVALUATED_AT}()")
         return now.replace(tzinfo=UTC) if isinstance(now, datetime) else None
-    return next_change(space, rules.resource_type, owners(space, rules, time_fields(rules)))
+    of_rules = next_change(space, rules.resource_type, owners(space, rules, time_fields(rules)))
+    return min((item for item in (of_rules, _next_record(space, rules)) if item is not None), default=None)
+
+
+def _next_record(space: Workspace, rules: Rules) -> datetime | None:
+    """The next instant at which another record of an owner may be in force."""
+    records = rules.source.records
+    if records is None or not rules.source.reads_records:
+        return None
+    ((found,),) = space.rows(records.next_change(space.relation))
+    return found.replace(tzinfo=UTC) if isinstance(found, datetime) else None
 
 
 def time_fields(rules: Rules) -> dict[str, tuple[str, str]]:

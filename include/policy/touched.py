@@ -178,7 +178,8 @@ def owners_of_changed_query_targets(touching: Touching) -> Iterator[str]:
 
 def owners_of_passing_time(touching: Touching) -> Iterator[str]:
     """Owners for whom a rule begins or ends to hold, or an expression that reads ``evaluated_at`` changes."""
-    yield from _by_clock(touching, touching.owner_reads)
+    yield from _by_clock(touching, touching.owner_reads, touching.rules.source)
+    yield from _by_records(touching)
     resource_type, rules = touching.resource_type, touching.rules
     if is_timed(resource_type):
         timed: list[ScalarRule | NavigationRule] = [*resource_type.scalar_rules, *resource_type.navigation_rules]
@@ -235,14 +236,21 @@ def targets_of_other_owners(touching: Touching) -> Iterator[str]:
 
 def targets_of_passing_time(touching: Touching) -> Iterator[str]:
     """Targets for which an expression that reads ``evaluated_at`` has another value now."""
-    yield from _by_clock(touching, touching.target_reads)
+    yield from _by_clock(touching, touching.target_reads, touching.rules.target)
 
 
-def _by_clock(touching: Touching, reads: Reads) -> Iterator[str]:
+def _by_records(touching: Touching) -> Iterator[str]:
+    """Owners of whom another record may be in force now; the one time is that of the last evaluation."""
+    source, clock = touching.rules.source, touching.clock
+    if source.records is not None and source.reads_records:
+        yield source.records.turning(touching.past.now, timestamp(clock.before), timestamp(clock.now))
+
+
+def _by_clock(touching: Touching, reads: Reads, of: Scope) -> Iterator[str]:
     """By expressions that read the clock: their values now, over the same rows, at both instants."""
     past = touching.past
     for text in reads.clock:
-        scope = Scope(past.graph, reads.entity_type)
+        scope = Scope(past.graph, reads.entity_type, records=of.records)
         sql = expression(past.connection, text, scope)
         before, now = (
             sql.replace(f"{EVALUATED_AT}()", timestamp(item)) for item in (touching.clock.before, touching.clock.now)

@@ -73,19 +73,32 @@ def create_parts(connection: duckdb.DuckDBPyConnection, run: Folder, moving: Seq
         ("stored_link", "assigned_resource_navigation"),
     ):
         connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {base_relation(run, entity)}")
-    connection.execute(_ASKED)
+    connection.execute(f"CREATE TABLE asked AS {asked_changes('asking')}")
     connection.execute(_ASKED_SCALAR.format(moving=", ".join(str(int(state)) for state in moving)))
-    connection.execute(_ASKED_LINK)
+    connection.execute(f"CREATE TABLE asked_link AS {asked_links('asked')}")
 
 
-_ASKED = """
-    CREATE TABLE asked AS
-    SELECT order_id, assignment, name, json_extract(changes, '/' || name) AS value
-    FROM (
-        SELECT order_id, assignment, changes, unnest(json_keys(changes)) AS name
-        FROM asking WHERE changes IS NOT NULL
-    )
-"""
+def asked_changes(orders: str) -> str:
+    """SQL: what the orders of a relation ask for, one row for each name in their changes."""
+    return f"""
+        SELECT order_id, assignment, name, json_extract(changes, '/' || name) AS value
+        FROM (
+            SELECT order_id, assignment, changes, unnest(json_keys(changes)) AS name
+            FROM {orders} WHERE changes IS NOT NULL
+        )
+    """
+
+
+def asked_links(asked: str) -> str:
+    """SQL: the links among what a relation of ``asked_changes`` holds, one row for each."""
+    return f"""
+        SELECT order_id, assignment, regexp_replace(name, '_(add|remove)$', '') AS navigation,
+            ends_with(name, '_add') AS adds,
+            CAST(unnest(json_extract_string(value, '$[*].Id')) AS BIGINT) AS linked_id
+        FROM {asked} WHERE json_type(value) = 'ARRAY'
+    """
+
+
 _ASKED_SCALAR = """
     CREATE TABLE asked_scalar AS
     SELECT order_id, assignment, name AS property, true AS is_written FROM asked WHERE json_type(value) <> 'ARRAY'
@@ -93,11 +106,4 @@ _ASKED_SCALAR = """
     SELECT o.order_id, o.assignment, s.property, false
     FROM asking AS o JOIN stored_scalar AS s ON s.assignment = o.assignment
     WHERE o.change_type = 'Added' AND s.policy_value IS NULL AND s.provisioning_state IN ({moving})
-"""
-_ASKED_LINK = """
-    CREATE TABLE asked_link AS
-    SELECT order_id, assignment, regexp_replace(name, '_(add|remove)$', '') AS navigation,
-        ends_with(name, '_add') AS adds,
-        CAST(unnest(json_extract_string(value, '$[*].Id')) AS BIGINT) AS linked_id
-    FROM asked WHERE json_type(value) = 'ARRAY'
 """

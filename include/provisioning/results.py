@@ -10,7 +10,7 @@ from typing import Any
 from include.provisioning.changes import write_changes
 from include.provisioning.plan import read_generation
 from include.provisioning.report import report
-from include.provisioning.settlement import settle
+from include.provisioning.settlement import read_results, settle
 from include.storage.engine import engine
 from include.storage.folder import Folder
 
@@ -46,6 +46,7 @@ def collect_results(run: Folder, *, recorded_at: datetime) -> Collection:
     generation, orders = read_generation(run), run.child("orders")
     folder = run.child("changes", RESULTS_CHANGES)
     with engine(run) as connection:
+        read_results(connection, run, generation.batches)
         settle(connection, run, generation, recorded_at.astimezone(UTC).replace(tzinfo=None).isoformat())
         write_changes(connection, run, folder)
         content = report(connection, generation)

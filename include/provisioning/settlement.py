@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from include.policy.states import ProvisioningState
 from include.provisioning.changes import base_relation, create_parts
-from include.provisioning.plan import Generation, PlanError
+from include.provisioning.plan import Batch, Generation, PlanError
 from include.storage.engine import literal
 from include.storage.folder import Folder
 
@@ -19,22 +19,18 @@ _TRANSMITTED, _ERRORED = int(ProvisioningState.TRANSMITTED), int(ProvisioningSta
 _EXECUTED, _VERIFIED = int(ProvisioningState.EXECUTED), int(ProvisioningState.VERIFIED)
 
 
-def settle(connection: duckdb.DuckDBPyConnection, run: Folder, generation: Generation, recorded_at: str) -> None:
-    """Create the tables of changed assignments and orders, under the names of their entity types.
-
-    Raises:
-        PlanError: an order has a result, but its transmission is not in ``base/``.
-    """
+def read_results(connection: duckdb.DuckDBPyConnection, run: Folder, batches: Sequence[Batch]) -> None:
+    """Create the tables ``result`` and ``read_back`` from what these batches of a run left in ``orders/``."""
     orders = run.child("orders")
     names = set(orders.names("*.json"))
-    answered = [f"{item.batch}.results.json" for item in generation.batches]
+    answered = [f"{item.batch}.results.json" for item in batches]
     ledgers = [
         f"ledger/{item.batch}/{file}"
-        for item in generation.batches
+        for item in batches
         if f"{item.batch}.results.json" not in names
         for file in orders.child("ledger", item.batch).names("*.result.json")
     ]
-    read = [f"{item.batch}.read_back.json" for item in generation.batches]
+    read = [f"{item.batch}.read_back.json" for item in batches]
     results = [_json(orders, [item for item in answered if item in names], _RESULT_COLUMNS, "array")]
     results.append(_json(orders, ledgers, _RESULT_COLUMNS, "unstructured"))
     connection.execute(f"CREATE TABLE result AS {' UNION ALL '.join(results)}")
@@ -42,6 +38,14 @@ def settle(connection: duckdb.DuckDBPyConnection, run: Folder, generation: Gener
     connection.execute(
         f"CREATE TABLE read_back AS SELECT read_at, unnest(orders, recursive := true) FROM ({read_back})"
     )
+
+
+def settle(connection: duckdb.DuckDBPyConnection, run: Folder, generation: Generation, recorded_at: str) -> None:
+    """From ``result`` and ``read_back``, the tables of changed assignments and orders under their entity types' names.
+
+    Raises:
+        PlanError: an order has a result, but its transmission is not in ``base/``.
+    """
     connection.execute(f"CREATE VIEW stored_order AS SELECT * FROM {base_relation(run, 'provisioning_order')}")
     lost = connection.execute("SELECT count(*) FROM result ANTI JOIN stored_order USING (order_id)").fetchall()[0][0]
     if lost:

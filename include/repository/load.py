@@ -120,6 +120,13 @@ def last_load(session: Session, connector: str) -> int:
     return int(found[0][0]) if found else 0
 
 
+def last_loaded_at(session: Session, connector: str) -> datetime | None:
+    """The instant (UTC) of a connector's last load; None when there was none."""
+    query = sa.select(LOAD.c.loaded_at).where(LOAD.c.connector == connector)
+    found = session.rows(query.order_by(LOAD.c.load_id.desc()).limit(1))
+    return found[0][0] if found else None
+
+
 def newest_load(session: Session) -> int:
     """The number of the last load of all connectors; 0 when there was none."""
     found = session.rows(sa.select(LOAD.c.load_id).order_by(LOAD.c.load_id.desc()).limit(1))

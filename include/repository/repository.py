@@ -147,6 +147,11 @@ class Repository:
         with self._database.read() as session:
             return load.last_load(session, connector)
 
+    def last_loaded_at(self, connector: str) -> datetime | None:
+        """The instant (UTC) of the connector's last load; None when there was none."""
+        with self._database.read() as session:
+            return load.last_loaded_at(session, connector)
+
     def loaded(self, load_key: str) -> LoadResult | None:
         """The recorded result of a load, None when there was none under that key."""
         with self._database.read() as session:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from include.demo.story import story
 from include.model.environment import project_root
 from include.orchestration.project import load_project, open_repository
 from include.orchestration.run import Run
+from include.policy.states import ProvisioningState
 from tests.servers.process import free_port
 
 ALL = 1_000_000
@@ -109,12 +111,33 @@ def check_orders(facts: DayFacts, crm: Crm, seen: set[str]) -> None:
     assert count(crm) == facts.crm
 
 
+def check_identities(facts: DayFacts) -> None:
+    """HR's people become identities, the next run verifies them, and who is gone from HR stays."""
+    repository = open_repository(load_project())
+    before = {order["order_id"] for order in repository.orders("Directory", limit=ALL)}
+    for expected in ({"executed": facts.identity_orders.inserted + facts.identity_orders.updated}, {}):
+        _, result = run_provisioning("Directory", None, "")
+        assert result["report"]["states"].get("Directory_User_Person", {}) == expected
+    orders = [order for order in repository.orders("Directory", limit=ALL) if order["order_id"] not in before]
+    assert {order["provisioning_state"] for order in orders} == {ProvisioningState.VERIFIED}
+    links = repository.link_keys_as_of("Directory_UserOrganization", datetime.now(UTC), limit=None)
+    people = story().people(facts.day)
+    moved = {link["key1"]: link["key2"] for link in links if link["key1"] in story().cast.movers}
+    assert moved == {key: people[key].org_code for key in story().cast.movers}
+    users = {user["employee_id"]: user for user in repository.as_of("Directory_User", datetime.now(UTC), limit=None)}
+    assert len(users) == facts.identities
+    for key in story().cast.renamed:
+        assert users[key]["login"] == story().first[key].mail.partition("@")[0]
+        assert (users[key]["mail"], users[key]["last_name"]) == (people[key].mail, people[key].last_name)
+
+
 @pytest.mark.timeout(900)
 def test_three_days_come_out_as_counted(folder: Path, crm: Crm) -> None:
     seen: set[str] = set()
     for day in (1, 2):
         facts = write_day(folder, day)  # type: ignore[arg-type]
         check_hr(synchronize("HR", facts)[0], facts)
+        check_identities(facts)
         check_badge(synchronize("Badge", facts)[0], facts)
         synchronize("CRM", facts)
         check_orders(facts, crm, seen)

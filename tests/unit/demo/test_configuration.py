@@ -21,7 +21,7 @@ from include.model.configuration import Connector, ResourceThresholds
 from include.model.resource_type import ResourceType
 
 FOLDER = Path(include.demo.__file__).with_name("configuration")
-FILES = ("badge", "crm", "hr")
+FILES = ("badge", "crm", "directory", "hr")
 CARD_COLUMNS = ("card_number", "employee_no", "issued_at", "state", "zone", "note")
 
 
@@ -48,16 +48,17 @@ def columns(item: Connector, table: str) -> set[str]:
     return read | ends
 
 
-def test_the_folder_holds_the_three_connectors() -> None:
+def test_the_folder_holds_the_four_connectors() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.yaml")) == list(FILES)
-    assert [connector(file).identifier for file in FILES] == ["Badge", "CRM", "HR"]
+    assert [connector(file).identifier for file in FILES] == ["Badge", "CRM", "Directory", "HR"]
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_table_belongs_to_a_connection_of_its_connector(file: str) -> None:
     item = connector(file)
     for table in [*item.entity_types, *item.associations]:
-        assert item.connection(table.connection_table.partition("_")[0]).connection_id
+        connection = item.connection(table.connection_table.partition("_")[0])
+        assert bool(connection.connection_id) != item.is_inbound
 
 
 def test_every_association_joins_keys_of_declared_entity_types() -> None:

@@ -17,6 +17,7 @@ from include.model.resource_type import (
     CorrelationRule,
     NavigationRule,
     QueryRule,
+    RecordSection,
     ResourceType,
     ScalarRule,
     TimeOffset,
@@ -36,6 +37,8 @@ EARLIER_BY_TWO_HOURS = TimeOffset(reference="before", before_minutes=-120, after
 LATER_THAN_NOW = NOW + timedelta(hours=3)
 KINDS = ("plain", "timed", "query", "shared")
 """Of resource types: rules that hold always, rules with a time, query rules, two that share their targets."""
+REPORTS = RecordSection(navigation="reports", start_property="start_date", end_property="end_date")
+"""Somebody's reports, as if they were their contracts: several for some, and changing all the time."""
 Change = Callable[[random.Random, Organisation], None]
 LAW = settings(
     max_examples=50,
@@ -49,6 +52,7 @@ def resource_types(chance: random.Random, kind: str) -> tuple[ResourceType, ...]
     """Rules over properties, links of the first and of the second order, and the clock; some share targets."""
     conditions = ["status = 'active'", "status = 'active' AND start_date <= evaluated_at", "organization.code <> 'O3'"]
     timed = kind == "timed" or (kind == "shared" and chance.random() < 0.5)
+    records = REPORTS if chance.random() < 0.4 else None
     queries = (
         QueryRule(
             navigation="groups", source_expression="organization.name", target_expression="display_name",
@@ -60,16 +64,25 @@ def resource_types(chance: random.Random, kind: str) -> tuple[ResourceType, ...]
         allow_add=chance.random() < 0.8,
         allow_remove=chance.random() < 0.7,
         block_provisioning=chance.random() < 0.4,
-        type_rule=TypeRule(condition=chance.choice(conditions), start="start_date" if timed else None),
+        records=records,
+        type_rule=TypeRule(
+            condition=chance.choice(conditions),
+            start=chance.choice(["start_date", "record_start"] if records else ["start_date"]) if timed else None,
+        ),
         correlation_rules=(
             CorrelationRule(source_expression="employee_id", target_expression="external_id", confidence=120),
             CorrelationRule(source_expression="mail", target_expression="mail", confidence=chance.choice([90, 110])),
-            CorrelationRule(source_expression="manager.mail", target_expression="user_name", confidence=60),
+            CorrelationRule(
+                source_expression=chance.choice(["manager.mail", "record.mail"]) if records else "manager.mail",
+                target_expression="user_name", confidence=60,
+            ),
         ),
         scalar_rules=(
             ScalarRule(property="title", expression="title"),
             ScalarRule(property="user_name", expression="manager.organization.name"),
             ScalarRule(property="mail", expression="mail", is_mapped=False),
+            *([ScalarRule(property="level", expression="len(record.organization.name)")] if records else []),
+            *([ScalarRule(property="since", expression="record_end")] if records else []),
             *([ScalarRule(property="skills", expression="title", time_offset=EARLIER_BY_TWO_HOURS)] if timed else []),
         ),
         query_rules=queries,
@@ -115,6 +128,7 @@ def add_person(chance: random.Random, organisation: Organisation, number: int) -
     organisation.person(
         number, f"E{number}", title=chance.choice(TITLES), mail=mail(chance, number), last_name=surname(chance, number),
         status=chance.choice(["active", "active", "left"]), start_date=naive(chance.choice([None, *MOMENTS])),
+        end_date=naive(chance.choice([None, *MOMENTS])),
     )  # fmt: skip
 
 
@@ -174,6 +188,7 @@ def change_person(chance: random.Random, organisation: Organisation) -> None:
         "title": TITLES, "mail": [mail(chance, chance.choice(PEOPLE))], "status": ["active", "left"],
         "first_name": ["Ann", "Bob"],
         "last_name": [surname(chance, chance.choice(PEOPLE))], "start_date": [None, *map(naive, MOMENTS)],
+        "end_date": [None, *map(naive, MOMENTS)],
     }  # fmt: skip
     item = chance.choice(list(values))
     pick(chance, organisation, "HR_Person")[item] = chance.choice(values[item])
