@@ -16,6 +16,7 @@ from connectors.errors import (
     InvalidValue,
     ObjectExists,
     ObjectMissing,
+    Throttled,
     TransientError,
 )
 from connectors.scim.answers import Answer
@@ -151,5 +152,6 @@ class Fulfilment:
             error_class=error.error_class,
             message=message,
             transient=isinstance(error, TransientError),
+            retry_after=error.retry_after if isinstance(error, Throttled) else None,
             seconds=time.monotonic() - started,
         )

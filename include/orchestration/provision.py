@@ -14,19 +14,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.contract import Fulfiller
-from connectors.errors import ConfigurationError
+from connectors.errors import ConfigurationError, ConnectorError
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.orchestration import run as runs
 from include.orchestration.connections import open_connection
 from include.orchestration.decisions import REJECT, Decision
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, SkipRun, StepFailed
-from include.orchestration.synchronize import record_rejection
+from include.orchestration.synchronize import has_rejected, record_rejection
 from include.orchestration.verdicts import log_limits
 from include.policy.evaluate import evaluate as evaluate_policy
-from include.provisioning.dispatch import fulfil_batch
+from include.provisioning.dispatch import fulfil_batch, leave_batch_unsent
 from include.provisioning.orders import generate_orders as write_orders
-from include.provisioning.plan import read_generation, released_batch
+from include.provisioning.plan import TRANSMISSION_FILE, Batch, Generation, read_generation, released_batch
 from include.provisioning.read_back import read_back_batch
 from include.provisioning.results import collect_results
 from include.provisioning.transmission import transmit as write_transmission
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 ASSIGNMENTS = tuple(item for item in PROVISIONING_ENTITY_TYPES if item is not PROVISIONING_ORDER)
 PROGRESS_EVERY = 50
+DECISION_FILE = "orders/decision.json"
 
 
 def _connector(run: Run) -> tuple[Configuration, Connector]:
@@ -175,6 +176,7 @@ def generate_orders(run: Run) -> dict[str, Any]:
     decided_at = _opened_at(run, repository)
     generation = write_orders(configuration, connector, run.folder, run_id=run.run_id, decided_at=decided_at)
     log_limits(connector.identifier, generation.verdict)
+    _log_withheld(generation)
     waiting = generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None
     if waiting:
         exceeded = "; ".join(str(line) for line in generation.verdict.lines if line.exceeded)
@@ -183,8 +185,16 @@ def generate_orders(run: Run) -> dict[str, Any]:
     return generation.verdict.to_json() | {"blocked": waiting, "plan": generation.plan}
 
 
+def _log_withheld(generation: Generation) -> None:
+    for resource_type, counted in generation.counters.items():
+        for barrier, orders in sorted(counted["withheld"].items()):
+            logger.warning("%s: %s orders are withheld by %s", resource_type, orders, barrier)
+
+
 def transmit(run: Run, decision: Decision | None = None, shown: str | None = None) -> list[str]:
-    """Hand the orders over: their assignments become Transmitted; the batches to fulfil, in order.
+    """Hand the orders over: their assignments become Transmitted; the batches to fulfil first (``stage_batches``).
+
+    A rejected run stays rejected, however often this is called with the same decision.
 
     Args:
         run: the run.
@@ -194,35 +204,61 @@ def transmit(run: Run, decision: Decision | None = None, shown: str | None = Non
     Raises:
         StepFailed: the orders are above the thresholds and nobody has decided.
     """
-    configuration, connector = _connector(run)
-    repository = open_repository(configuration)
+    repository = open_repository(load_project())
     generation = read_generation(run.folder)
+    blocked = generation.verdict.blocked
+    if blocked and repository.loaded(f"{run.run_id}:transmit") is None and _is_rejected(run, repository, decision):
+        return []
     runs.reopen(run, repository)
-    if generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None:
-        if decision is None:
-            raise StepFailed(
-                f"{run.connector}: the orders of run {run.run_id} are above the thresholds and nobody has decided"
-            )
-        run.folder.write_json("orders/decision.json", asdict(decision) | {"plan": generation.plan})
-        if decision.choice == REJECT:
-            record_rejection(
-                repository, run, decision, {"plan": generation.plan, "verdict": generation.verdict.to_json()}
-            )
-            logger.warning("%s: orders rejected by %s; none was sent", connector.identifier, decision.actor)
-            return []
-        decision_word: str | None = "apply"
-    else:
-        decision_word = "apply" if generation.verdict.blocked else None
-    transmission = write_transmission(run.folder, decision=decision_word, plan=shown or generation.plan)
+    transmission = write_transmission(run.folder, decision="apply" if blocked else None, plan=shown or generation.plan)
     _load(
         run,
         repository,
         "transmit",
         entity_types=PROVISIONING_ENTITY_TYPES,
         changes=transmission.changes,
-        decision=decision,
+        decision=decision if blocked else None,
     )
-    return [batch.batch for batch in generation.batches]
+    return stage_batches(run, 1)
+
+
+def _is_rejected(run: Run, repository: Repository, decision: Decision | None) -> bool:
+    """Keep what was decided on blocked orders; whether they were rejected.
+
+    Raises:
+        StepFailed: nobody has decided.
+    """
+    generation = read_generation(run.folder)
+    if decision is None:
+        raise StepFailed(
+            f"{run.connector}: the orders of run {run.run_id} are above the thresholds and nobody has decided"
+        )
+    if has_rejected(run, repository, decision, DECISION_FILE):
+        return True
+    run.folder.write_json(DECISION_FILE, asdict(decision) | {"plan": generation.plan})
+    if decision.choice != REJECT:
+        return False
+    record_rejection(repository, run, decision, {"plan": generation.plan, "verdict": generation.verdict.to_json()})
+    logger.warning("%s: orders rejected by %s; none was sent", run.connector, decision.actor)
+    return True
+
+
+def stage_batches(run: Run, stage: int) -> list[str]:
+    """The batches of one stage, in order; none where nothing was transmitted.
+
+    Stages go out one after the other: what is created in a stage may be what the next one depends on.
+    """
+    return [item.batch for item in _released(run) if item.stage == stage]
+
+
+def batches(run: Run) -> list[str]:
+    """The batches of all stages, in the order in which they go out one by one; none where nothing was transmitted."""
+    return [item.batch for item in _released(run)]
+
+
+def _released(run: Run) -> tuple[Batch, ...]:
+    transmitted = run.folder.exists(f"orders/{TRANSMISSION_FILE}")
+    return read_generation(run.folder).batches if transmitted else ()
 
 
 def _door(run: Run, batch: str) -> Any:
@@ -245,8 +281,14 @@ def fulfil(run: Run, batch: str) -> dict[str, Any]:
     if not isinstance(door, Fulfiller):
         raise ConfigurationError(f"{run.connector}: the package of its connection cannot fulfil orders")
     result = fulfil_batch(run.folder, batch, door, progress=_log_progress(batch))
-    logger.info("%s: %s executed, %s errored", batch, result.executed, result.errored)
-    return {"batch": batch, "executed": result.executed, "errored": result.errored}
+    logger.info("%s: %s executed, %s errored, %s withheld", batch, result.executed, result.errored, result.withheld)
+    return {"batch": batch, "executed": result.executed, "errored": result.errored, "withheld": result.withheld}
+
+
+def leave_unsent(run: Run, batch: str, reason: ConnectorError) -> None:
+    """Say of a batch that is not begun why not: the next run decides its orders anew."""
+    leave_batch_unsent(run.folder, batch, reason)
+    logger.warning("%s: not begun: %s", batch, reason.message)
 
 
 def _log_progress(batch: str) -> Callable[[int, int], None]:

@@ -16,14 +16,18 @@ def report(connection: duckdb.DuckDBPyConnection, generation: Generation) -> dic
 
     ``states``: resource type to state to count. ``errors``: for each resource type and error class a
     count, and the first order with its message as an example. ``confirmed``: earlier orders that became
-    Verified here. ``unanswered``: orders without a result.
+    Verified here. ``given_back``: the same of orders that the next run tries by itself (error class NULL: never sent).
+    ``unanswered``: orders without a result.
     """
     connection.execute(_CURRENT, {"run_id": generation.run_id})
     states: dict[str, dict[str, int]] = {}
     for resource_type, state, count in connection.execute(_STATES).fetchall():
         states.setdefault(resource_type, {})[ProvisioningState(state).name.lower()] = count
     columns = ("resource_type", "error_class", "count", "order_id", "message")
-    errors = [dict(zip(columns, row, strict=True)) for row in connection.execute(_ERRORS).fetchall()]
+    errors, given_back = (
+        [dict(zip(columns, row, strict=True)) for row in connection.execute(_EXAMPLES, [int(state)]).fetchall()]
+        for state in (ProvisioningState.ERRORED, ProvisioningState.INACTIVE)
+    )
     confirmed = connection.execute(_CONFIRMED, {"run_id": generation.run_id}).fetchall()[0][0]
     return {
         "run_id": generation.run_id,
@@ -31,6 +35,7 @@ def report(connection: duckdb.DuckDBPyConnection, generation: Generation) -> dic
         "generated": generation.counters,
         "states": states,
         "errors": errors,
+        "given_back": given_back,
         "confirmed": confirmed,
         "unanswered": sum(counted.get("transmitted", 0) for counted in states.values()),
     }
@@ -45,9 +50,9 @@ _CURRENT = """
     WHERE b.run_id = $run_id
 """
 _STATES = "SELECT resource_type, state, count(*) FROM current_order GROUP BY ALL ORDER BY ALL"
-_ERRORS = f"""
+_EXAMPLES = """
     SELECT resource_type, error_class, count(*), min(order_id), arg_min(message, order_id)
-    FROM current_order WHERE state = {ProvisioningState.ERRORED:d}
+    FROM current_order WHERE state = ?
     GROUP BY resource_type, error_class ORDER BY ALL
 """
 _CONFIRMED = "SELECT count(*) FROM provisioning_order WHERE run_id <> $run_id"

@@ -9,8 +9,9 @@ from typing import Any
 
 from include.provisioning.changes import write_changes
 from include.provisioning.plan import read_generation
+from include.provisioning.prerequisites import GIVEN_BACK_FILE
 from include.provisioning.report import report
-from include.provisioning.settlement import settle
+from include.provisioning.settlement import given_back_orders, settle
 from include.storage.engine import engine
 from include.storage.folder import Folder
 
@@ -37,6 +38,11 @@ def collect_results(run: Folder, *, recorded_at: datetime) -> Collection:
     Transmitted, a row that has moved on (unblocked, decided again) stays as it is, and a rerun changes
     nothing more.
 
+    An order that never went out (its batch stopped, or its prerequisite failed) and one with a transient error or a
+    lost answer are given back: the order is Inactive, what it carried is Pending again, and the next run orders it
+    anew; after ``settlement.ATTEMPTS`` runs in a row that ended in transient errors it is Errored.
+    ``orders/given_back.json`` keeps this run from sending them again.
+
     Orders of earlier runs that only a synchronization could confirm become Verified here, at
     ``recorded_at``, once everything they carried is.
 
@@ -49,5 +55,10 @@ def collect_results(run: Folder, *, recorded_at: datetime) -> Collection:
         settle(connection, run, generation, recorded_at.astimezone(UTC).replace(tzinfo=None).isoformat())
         write_changes(connection, run, folder)
         content = report(connection, generation)
+        given_back = given_back_orders(connection)
+    # Before the repository learns that their assignments are free again, no rerun of this run may send them.
+    if given_back:
+        known = orders.read_json(GIVEN_BACK_FILE) if orders.exists(GIVEN_BACK_FILE) else {}
+        orders.write_json(GIVEN_BACK_FILE, {**known, **given_back})
     orders.write_json(REPORT_FILE, content)
     return Collection(folder, content)
