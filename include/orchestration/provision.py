@@ -25,6 +25,7 @@ from include.orchestration.synchronize import has_rejected, record_rejection
 from include.orchestration.verdicts import log_limits
 from include.policy.evaluate import evaluate as evaluate_policy
 from include.provisioning.dispatch import fulfil_batch, leave_batch_unsent
+from include.provisioning.expiry import EXPIRY_CHANGES, expire, may_expire
 from include.provisioning.orders import generate_orders as write_orders
 from include.provisioning.plan import TRANSMISSION_FILE, Batch, Generation, read_generation, released_batch
 from include.provisioning.read_back import read_back_batch
@@ -154,8 +155,23 @@ def evaluate(run: Run) -> dict[str, Any]:
     )
     _load(run, repository, "evaluate", entity_types=ASSIGNMENTS, changes=run.folder.child("changes"))
     counters: dict[str, Any] = run.folder.read_json("changes/evaluation.json")
+    counters["expired"] = _expire(run, repository, configuration, connector)
     logger.info("%s: evaluated: %s", connector.identifier, json.dumps(counters))
     return counters
+
+
+def _expire(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, int]:
+    """Make errors of what nobody has confirmed in time, the evaluation included; orders by resource type."""
+    if not may_expire(connector):
+        return {}
+    _write_base(run, repository, configuration, connector)
+    expired = expire(connector, run.folder, expired_at=_opened_at(run, repository))
+    if expired:
+        changes = run.folder.child("changes", EXPIRY_CHANGES)
+        _load(run, repository, "expire", entity_types=PROVISIONING_ENTITY_TYPES, changes=changes)
+    for resource_type, orders in expired.items():
+        logger.warning("%s: %s orders were not confirmed in time", resource_type, orders)
+    return expired
 
 
 def _opened_at(run: Run, repository: Repository) -> datetime:
@@ -322,14 +338,15 @@ def report(run: Run) -> dict[str, Any]:
         raise StepFailed(f"{connector.identifier}: no orders were generated; see the task before this one")
     _write_base(run, repository, configuration, connector)
     collection = collect_results(run.folder, recorded_at=datetime.now(UTC))
-    attempt = sum(":report" in key for key in repository.loads_of(run.run_id)) + 1
-    _load(
-        run,
-        repository,
-        f"report-{attempt}",
-        entity_types=PROVISIONING_ENTITY_TYPES,
-        changes=collection.changes,
-    )
+    if collection.changed:
+        attempt = sum(":report" in key for key in repository.loads_of(run.run_id)) + 1
+        _load(
+            run,
+            repository,
+            f"report-{attempt}",
+            entity_types=PROVISIONING_ENTITY_TYPES,
+            changes=collection.changes,
+        )
     missing = [
         item.batch
         for item in read_generation(run.folder).batches

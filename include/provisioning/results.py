@@ -21,9 +21,10 @@ REPORT_FILE = "report.json"
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The changes to load, and the content of ``orders/report.json``."""
+    """The changes to load, how many rows they touch, and the content of ``orders/report.json``."""
 
     changes: Folder
+    changed: int
     report: Mapping[str, Any]
 
 
@@ -53,7 +54,7 @@ def collect_results(run: Folder, *, recorded_at: datetime) -> Collection:
     folder = run.child("changes", RESULTS_CHANGES)
     with engine(run) as connection:
         settle(connection, run, generation, recorded_at.astimezone(UTC).replace(tzinfo=None).isoformat())
-        write_changes(connection, run, folder)
+        counted = write_changes(connection, run, folder)
         content = report(connection, generation)
         given_back = given_back_orders(connection)
     # Before the repository learns that their assignments are free again, no rerun of this run may send them.
@@ -61,4 +62,4 @@ def collect_results(run: Folder, *, recorded_at: datetime) -> Collection:
         known = orders.read_json(GIVEN_BACK_FILE) if orders.exists(GIVEN_BACK_FILE) else {}
         orders.write_json(GIVEN_BACK_FILE, {**known, **given_back})
     orders.write_json(REPORT_FILE, content)
-    return Collection(folder, content)
+    return Collection(folder, sum(item.inserted + item.updated for item in counted.values()), content)

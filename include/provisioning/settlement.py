@@ -26,7 +26,8 @@ _MOVING = (
 )
 _PENDING, _INACTIVE = int(ProvisioningState.PENDING), int(ProvisioningState.INACTIVE)
 _TRANSMITTED, _ERRORED = int(ProvisioningState.TRANSMITTED), int(ProvisioningState.ERRORED)
-_UNANSWERED = f"({_TRANSMITTED}, {_ERRORED}, {int(ProvisioningState.ERROR)})"
+_ERROR = int(ProvisioningState.ERROR)
+_UNANSWERED = f"({_TRANSMITTED}, {_ERRORED}, {_ERROR})"
 _EXECUTED, _VERIFIED = int(ProvisioningState.EXECUTED), int(ProvisioningState.VERIFIED)
 
 
@@ -134,7 +135,7 @@ _ASKING = f"""
     WHERE o.provisioning_state IN ({", ".join(str(int(state)) for state in _MOVING)})
         AND (o.run_id = $run_id AND r.order_id IS NOT NULL
             OR r.order_id IS NULL AND o.connector = $connector
-                AND o.provisioning_state = {_EXECUTED} AND o.decided_at = l.decided_at)
+                AND o.provisioning_state IN ({_EXECUTED}, {_ERROR}) AND o.decided_at = l.decided_at)
 """
 
 
