@@ -17,7 +17,7 @@ def report(connection: duckdb.DuckDBPyConnection, generation: Generation) -> dic
 
     ``states``: resource type to state to count. ``errors``: for each resource type and error class a
     count, and the first order with its message as an example. ``confirmed``: orders of earlier runs that became
-    Verified in this one. ``given_back``: the same of orders that the next run tries by itself (error class NULL: never sent).
+    Verified in this one. ``given_back``: the same of orders that the next run tries by itself.
     ``unanswered``: orders without a result.
     """
     connection.execute(_CURRENT, {"run_id": generation.run_id})
