@@ -33,7 +33,7 @@ def main() -> int:
             begun = time.monotonic()
             try:
                 with _server(database) as server:
-                    trial = _with_bar(database, folder / database, asked.kills, asked.seed, server, scim)
+                    trial = _with_bar(database, folder / database, asked, server, scim)
             except Difference as difference:
                 console.print(f"{database}, seed {asked.seed}: {difference}", markup=False, highlight=False)
                 return 1
@@ -60,11 +60,11 @@ def _server(database: Database) -> Iterator[PostgreSQL | None]:
 
 
 def _with_bar(
-    database: Database, folder: Path, kills: int, seed: int, server: PostgreSQL | None, scim: ScimServer | None
+    database: Database, folder: Path, asked: argparse.Namespace, server: PostgreSQL | None, scim: ScimServer | None
 ) -> Trial:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(database, total=kills)
+        task = progress.add_task(database, total=asked.kills)
 
         def on_step(day: str, step: str) -> None:
             progress.update(task, description=f"{database}: {day}/{step}")
@@ -73,7 +73,14 @@ def _with_bar(
             progress.advance(task, int(kill.landed))
 
         return run_trial(
-            database, folder, kills=kills, seed=seed, server=server, scim=scim, on_kill=on_kill, on_step=on_step
+            database,
+            folder,
+            kills=asked.kills,
+            seed=asked.seed,
+            server=server,
+            scim=scim,
+            on_kill=on_kill,
+            on_step=on_step,
         )
 
 

@@ -144,7 +144,10 @@ class World:
             # Who clears the opening of a rejected run asks for another decision: the audit trail says so, rightly.
             return 1 if day.answer == REJECT and step in ("load", "close_run") else 0
 
-        self.walk(day.name, steps, lambda step: opening if step == "open_run" else arguments, after, killer, first)
+        def given(step: str) -> dict[str, Any]:
+            return opening if step == "open_run" else arguments
+
+        self.walk(day.name, steps, given, after, killer=killer, first=first)
 
     def walk(
         self,
@@ -152,7 +155,8 @@ class World:
         steps: list[str],
         arguments: Callable[[str], Mapping[str, Any]],
         after: Callable[[str, Any], bool],
-        killer: Killer | None,
+        *,
+        killer: Killer | None = None,
         first: Callable[[str], int] = lambda _step: 0,
     ) -> None:
         """Go through the steps; what died runs again, or an earlier one and all after it.

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from include.orchestration.decisions import APPLY_ALL
 from tests.crash import provisioning_scenario as scenario
 from tests.crash.export import export_repository
 from tests.crash.play import Killer, StepBroke, World, decision_of
@@ -24,6 +25,7 @@ from tests.simulators.faulty_proxy import Exchange, FaultyProxy, Reply, faulty_p
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 REST_SECONDS = 10.0
 # The clock stands still during a step, and goes on between them: what is read back is read later than it was written.
 HOURS = {"synchronize": 1, "fulfil": 12, "read_back": 13, "report": 14, "close_run": 15}
@@ -39,7 +41,7 @@ class ManagedSystem:
     under_way: int = 0
 
     def count(self) -> None:
-        """Count every write that the server carries out: method, path and body."""
+        """Count every write that the server carries out (method, path and body), and hold its clock."""
 
         def before(_exchange: Exchange) -> None:
             self.under_way += 1
@@ -50,8 +52,13 @@ class ManagedSystem:
                 self.writes[exchange.method, path, exchange.body.decode()] += 1
             self.under_way -= 1
 
+        def at_one_instant(_exchange: Exchange, reply: Reply) -> None:
+            """The position from which an incremental export would go on is the server's clock."""
+            reply.headers.update(dict.fromkeys([name for name in reply.headers if name.lower() == "date"], DATE))
+
         for method in WRITES:
             self.proxy.fail(method, "/", before=before, after=after)
+        self.proxy.fail("GET", "/", after=at_one_instant)
 
     def rest(self) -> None:
         """Wait until the server has done what a process asked for before it was killed."""
@@ -128,8 +135,12 @@ class ProvisioningWorld(World):
         for day in self.days:
             (self.folder / "files" / "people.csv").write_text(day.people)
             for connector in self.connectors:
-                opening = {"connector": connector, "run_id": f"{day.name} {connector}"}
-                self.walk(day.name, ["synchronize"], lambda _, given=opening: given, lambda *_: True, None)
+                opening = {
+                    "connector": connector,
+                    "run_id": f"{day.name} {connector}",
+                    "decision": decision_of(APPLY_ALL),
+                }
+                self.walk(day.name, ["synchronize"], lambda _, given=opening: given, lambda *_: True)
             self._provision(day, killer)
 
     def _provision(self, day: Day, killer: Killer | None) -> None:
@@ -154,7 +165,7 @@ class ProvisioningWorld(World):
                 steps[4:] = [*sent, "report", "close_run"]
             return True
 
-        self.walk(day.name, steps, given, after, killer)
+        self.walk(day.name, steps, given, after, killer=killer)
 
     def clock(self, day: str, step: str) -> str:
         """The instant at which the clock stands still during a step."""

@@ -24,12 +24,6 @@ entity_types:
       - {identifier: name}
       - {identifier: title}
       - {identifier: team}
-thresholds:
-  connector: &free
-    maximum_deleted_lines_percent: 0
-    maximum_inserted_lines_percent: 0
-    maximum_updated_lines_percent: 0
-  entity_types: *free
 """
 TARGET_CONFIGURATION = """
 identifier: Rooms
@@ -68,7 +62,7 @@ resource_types:
       maximum_update_percent: 0
       maximum_delete_percent: 40
     correlation_rules:
-      - {source_expression: id, target_property: external_id, confidence: 100}
+      - {source_expression: id, target_expression: external_id, confidence: 100}
     scalar_rules:
       - {property: user_name, expression: lower(id)}
       - {property: external_id, expression: id}
@@ -77,7 +71,7 @@ resource_types:
       - {property: mail, expression: "lower(id) || '@example.org'"}
     navigation_rules:
       - {navigation: groups, target_property: display_name, target_value: everyone}
-      - {navigation: groups, target_property: display_name, target_value: sales, where: "team = 'sales'"}
+      - {navigation: groups, target_property: display_name, target_value: sales, condition: "team = 'sales'"}
   - identifier: Rooms_Folder
     source_entity_type: Crew_Person
     target_entity_type: Rooms_Group
@@ -87,7 +81,7 @@ resource_types:
     batch_size: 4
     thresholds: *free
     correlation_rules:
-      - {source_expression: "'folder of ' || id", target_property: display_name, confidence: 100}
+      - {source_expression: "'folder of ' || id", target_expression: display_name, confidence: 100}
     scalar_rules:
       - {property: display_name, expression: "'folder of ' || id"}
 """

@@ -108,13 +108,14 @@ def _provision(step: str, run: Run, arguments: Mapping[str, Any]) -> Any:
     return getattr(provision, name)(run, *([batch] if batch else []))
 
 
-def synchronize_whole(connector: str, run_id: str) -> None:
-    """A synchronization from its opening to its end, in one process that nobody kills."""
+def synchronize_whole(connector: str, run_id: str, decision: Mapping[str, Any]) -> None:
+    """A synchronization from its opening to its end, approved if need be, in one process that nobody kills."""
     run = open_run(connector, run_id, "synchronize")
     for connection in exporting_connections(find_connector(load_project(), connector)):
         synchronize.export(run, connection)
-    for step in (synchronize.prepare, synchronize.validate, synchronize.compare, synchronize.guard, synchronize.load):
+    for step in (synchronize.prepare, synchronize.validate, synchronize.compare, synchronize.guard):
         step(run)
+    synchronize.load(run, Decision(**decision))
     close_run(run, "succeeded")
 
 

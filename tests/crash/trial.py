@@ -102,7 +102,7 @@ def run_trial(
 def _world(
     folder: Path, server: PostgreSQL | None, days: Collection[str] | None, scim: ScimServer | None
 ) -> Iterator[World]:
-    """A world of the area: provisioning where there is a SCIM server, which gets a tenant for it; else synchronization."""
+    """A world of provisioning, with a tenant of its own, where there is a SCIM server; else one of synchronization."""
     name = f"crash_{folder.name.replace('-', '_')}"
     url = server.create_database(name) if server else f"sqlite:///{folder}/repository.db"
     with ExitStack() as stack:
