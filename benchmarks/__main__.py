@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import load, parse, synchronization
+from benchmarks import fulfilment, load, parse, synchronization
 from benchmarks.report import Report
 
-AREAS = {"load": load.measure, "parse": parse.measure, "synchronization": synchronization.measure}
+AREAS = {
+    "load": load.measure,
+    "parse": parse.measure,
+    "synchronization": synchronization.measure,
+    "fulfilment": fulfilment.measure,
+}
 
 
 def main() -> int:

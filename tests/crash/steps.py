@@ -32,11 +32,10 @@ from connectors.contract import ExportReport, ExportRequest
 from connectors.files.csv import CsvConnector
 from include.orchestration import provision, synchronize
 from include.orchestration import run as runs
-from include.orchestration.connections import exporting_connections
 from include.orchestration.decisions import Decision
-from include.orchestration.project import find_connector, load_project
 from include.orchestration.run import Run, close_run, open_run
 from include.provisioning import dispatch, prerequisites, read_back
+from tests.crash.whole import synchronize_whole
 
 # Great Expectations draws bars with tqdm, whose lock is a semaphore between processes: a child that was killed would
 # leave it behind, taken. A lock of the child's own does.
@@ -106,17 +105,6 @@ def _provision(step: str, run: Run, arguments: Mapping[str, Any]) -> Any:
     if name == "close_run":
         return close_run(run, "succeeded")
     return getattr(provision, name)(run, *([batch] if batch else []))
-
-
-def synchronize_whole(connector: str, run_id: str, decision: Mapping[str, Any]) -> None:
-    """A synchronization from its opening to its end, approved if need be, in one process that nobody kills."""
-    run = open_run(connector, run_id, "synchronize")
-    for connection in exporting_connections(find_connector(load_project(), connector)):
-        synchronize.export(run, connection)
-    for step in (synchronize.prepare, synchronize.validate, synchronize.compare, synchronize.guard):
-        step(run)
-    synchronize.load(run, Decision(**decision))
-    close_run(run, "succeeded")
 
 
 def _opened_at(instant: datetime) -> None:
