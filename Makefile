@@ -46,8 +46,10 @@ demo: setup-development ## play three days of the demo organisation as Airflow r
 test: setup-development test-servers ## all tests
 	$(BIN)/python -m pytest
 
-crash: setup-development test-servers ## kill steps at random instants until N kills landed per database: make crash [N=200] [DATABASE=both]
-	$(BIN)/python -m tests.crash --kills $(N) --database $(DATABASE)
+crash: setup-development test-servers ## kill steps at random instants until N kills landed per database: make crash [AREA=all] [N=200] [DATABASE=both]
+	@for area in $(if $(filter all,$(AREA)),synchronization provisioning,$(AREA)); do \
+		$(BIN)/python -m tests.crash --area $$area --kills $(N) --database $(DATABASE); \
+	done
 
 up: setup-development ## Airflow on http://localhost:8080 with the demo's connectors
 	@$(BIN)/rollcall up

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import load, parse, policy, synchronization
+from benchmarks import fulfilment, load, parse, policy, synchronization
 from benchmarks.report import Report
 
 AREAS = {
     "load": load.measure,
     "parse": parse.measure,
     "synchronization": synchronization.measure,
+    "fulfilment": fulfilment.measure,
     "policy": policy.measure,
 }
 

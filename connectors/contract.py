@@ -124,6 +124,19 @@ class Sink(Protocol):
         """Open one table; the file appears under its name when the block ends without an error."""
 
 
+def _pascal_case(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+class Prerequisite(BaseModel):
+    """An order that another one depends on, and the batch in which it goes out."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, alias_generator=_pascal_case)
+
+    order_id: str
+    batch: str
+
+
 class Order(BaseModel):
     """One provisioning order, in the JSON shape of engine.md 3.6 (names in PascalCase on disk)."""
 
@@ -131,7 +144,7 @@ class Order(BaseModel):
         extra="allow",
         frozen=True,
         populate_by_name=True,
-        alias_generator=lambda name: "".join(part.capitalize() for part in name.split("_")),
+        alias_generator=_pascal_case,
     )
 
     order_id: str
@@ -142,13 +155,19 @@ class Order(BaseModel):
     changes: dict[str, Any] = {}
     resource: dict[str, Any] = {}
     arguments: dict[str, str] = {}
+    prerequisite: Prerequisite | None = None
+    """The order of the same run that must be executed before this one is sent."""
     sent_before: bool = False
     """True when an earlier try may have reached the system: look before you write."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderResult:
-    """The outcome of one order. ``key`` is the primary key of the object written, where known."""
+    """The outcome of one order. ``key`` is the primary key of the object written, where known.
+
+    ``transient`` says that the same order may succeed later, ``retry_after`` after how many seconds where the
+    managed system tells.
+    """
 
     order_id: str
     state: Literal["executed", "errored"]
@@ -157,6 +176,7 @@ class OrderResult:
     message: str | None = None
     transient: bool = False
     seconds: float = 0.0
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,14 +73,16 @@ class ScimConnector:
 
         An addition whose object is there already (same ``externalId``, or same name where it has
         none) changes that object. An order that was done in part is errored, says what was done, and
-        carries the key, so that sending it again finishes it.
+        carries the key, so that sending it again finishes it. An order that was sent before is looked up
+        first, and only what is not there yet is written.
 
         Raises:
             AuthenticationFailed: the credentials are refused.
             ConnectionFailed: the server is down; an order that merely upsets it is errored instead.
         """
         with self._session() as (client, service):
-            yield from Fulfilment(client, service, self._context).run(orders)
+            check = self._settings.check_current_values
+            yield from Fulfilment(client, service, self._context, check_current_values=check).run(orders)
 
     def read(self, table: str, keys: Sequence[str]) -> Mapping[str, Mapping[str, str | None] | None]:
         """The mapped columns of each object by id, ``None`` for one that is missing.

@@ -16,6 +16,7 @@ from connectors.errors import (
     InvalidValue,
     ObjectExists,
     ObjectMissing,
+    Throttled,
     TransientError,
 )
 from connectors.scim.answers import Answer
@@ -40,11 +41,13 @@ class Progress:
 class Fulfilment:
     """Carries out orders on one service provider."""
 
-    def __init__(self, client: ScimClient, service: Service, context: ConnectionContext) -> None:
+    def __init__(
+        self, client: ScimClient, service: Service, context: ConnectionContext, *, check_current_values: bool | None
+    ) -> None:
         self._client = client
         self._service = service
         self._context = context
-        self._writer = Writer(client, service)
+        self._writer = Writer(client, service, check_current_values=check_current_values)
 
     def run(self, orders: Iterable[Order]) -> Iterator[OrderResult]:
         """See ``ScimConnector.fulfil``."""
@@ -75,19 +78,19 @@ class Fulfilment:
         if write.change_type == "Modified":
             self._modify(write, key, progress)
         else:
-            self._change_links(write, key, progress)
-            self._writer.delete(write.resource, key)
+            self._change_links(write, key, progress, look=write.sent_before)
+            self._writer.delete(write.resource, key, look=write.sent_before)
 
     def _add(self, write: Write, progress: Progress) -> None:
         found = self._writer.find(write) if write.sent_before else None
         key = self._change_found(write, found, progress) if found else self._create(write, progress)
-        self._change_links(write, key, progress)
+        self._change_links(write, key, progress, look=write.sent_before)
 
     def _modify(self, write: Write, key: str, progress: Progress) -> None:
-        self._writer.change(write.resource, key, write.changes)
+        self._writer.change(write.resource, key, write.changes, expected=write.expected, look=write.sent_before)
         if write.changes:
             progress.done.append(f"changed '{key}'")
-        self._change_links(write, key, progress)
+        self._change_links(write, key, progress, look=write.sent_before)
 
     def _create(self, write: Write, progress: Progress) -> str:
         """Create, with every doubt settled by a look: an answer that got lost, an object that was there."""
@@ -129,13 +132,13 @@ class Fulfilment:
 
     def _change_found(self, write: Write, key: str, progress: Progress) -> str:
         progress.key = key
-        self._writer.change(write.resource, key, write.changes)
+        self._writer.change(write.resource, key, write.changes, look=True)
         progress.done.append(f"found '{key}' and brought it up to date")
         return key
 
-    def _change_links(self, write: Write, key: str, progress: Progress) -> None:
+    def _change_links(self, write: Write, key: str, progress: Progress, *, look: bool) -> None:
         for change in write.group_changes(key):
-            self._writer.change_members(change)
+            self._writer.change_members(change, look=look)
             progress.done.append(f"changed the members of '{change.group}'")
 
     @staticmethod
@@ -151,5 +154,6 @@ class Fulfilment:
             error_class=error.error_class,
             message=message,
             transient=isinstance(error, TransientError),
+            retry_after=error.retry_after if isinstance(error, Throttled) else None,
             seconds=time.monotonic() - started,
         )

@@ -67,12 +67,13 @@ class GroupChange:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One order, read: the object, its new values by column, and its links."""
+    """One order, read: the object, its new values by column, those it had when last read, and its links."""
 
     change_type: ChangeType
     resource: Resource
     key: str | None
     changes: Mapping[Column, Any]
+    expected: Mapping[Column, Any]
     links: tuple[LinkChange, ...]
     sent_before: bool
 
@@ -124,7 +125,7 @@ def read_order(order: Order, context: ConnectionContext, service: Service) -> Wr
         for column in table.columns
         if column.multivalued
     }
-    changes = {}
+    changes, expected = {}, {}
     for name, value in order.changes.items():
         if _navigation(name, mapping) is not None:
             continue
@@ -133,16 +134,24 @@ def read_order(order: Order, context: ConnectionContext, service: Service) -> Wr
         if isinstance(value, Mapping):
             raise InvalidValue(f"property '{name}' is a link, which SCIM holds as '{name}{ADD}' and '{name}{REMOVE}'")
         column = resolve(column_name, resource.schema, multivalued=column_name.casefold() in multivalued)
-        spelling = mapping.Formats.get(name)
-        changes[column] = value if spelling is None else system_text(mapping.Types.get(name, "string"), spelling, value)
+        changes[column] = _in_system(name, value, mapping)
+        if order.change_type == "Modified" and name in order.resource:
+            expected[column] = _in_system(name, order.resource[name], mapping)
     return Write(
         change_type=order.change_type,
         resource=resource,
         key=None if order.change_type == "Added" else _key(order, mapping),
         changes=checked(changes),
+        expected=expected,
         links=tuple(_links(order, mapping, context, service)),
         sent_before=order.sent_before,
     )
+
+
+def _in_system(name: str, value: Any, mapping: TableMapping) -> Any:
+    """A value as the managed system spells it."""
+    spelling = mapping.Formats.get(name)
+    return value if spelling is None else system_text(mapping.Types.get(name, "string"), spelling, value)
 
 
 def _mapping(order: Order) -> TableMapping:

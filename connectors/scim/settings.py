@@ -19,6 +19,10 @@ class ScimSettings(ConnectorSettings):
     export. ``schemas`` names extension schemas that the server uses without announcing them, so that
     columns such as ``urn:example:2.0:User:badge`` can be told apart from their attribute. Timeouts
     are in seconds.
+
+    ``check_current_values`` refuses to change an attribute that holds neither what was last read of it nor what is
+    wanted (``Conflict``): true reads every object before it is changed, false never compares. By default, what has to
+    be read anyway is compared.
     """
 
     base_path: str = "/v2"
@@ -30,6 +34,7 @@ class ScimSettings(ConnectorSettings):
     connect_timeout: Annotated[float, Field(gt=0)] = 10.0
     read_timeout: Annotated[float, Field(gt=0)] = 60.0
     max_retries: Annotated[int, Field(ge=0, le=20)] = 5
+    check_current_values: bool | None = None
 
     def filter(self, resource: str) -> str | None:
         """The filter of a resource, matched without case."""

@@ -10,6 +10,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from connectors.contract import Mode
+from connectors.errors import ConnectorError
 from include.command.console import errors, fail
 from include.orchestration import provision, synchronize
 from include.orchestration.connections import exporting_connections
@@ -87,12 +88,26 @@ def run_provisioning(
         if verdict["blocked"] and answer is None:
             return run, {"state": "blocked", "verdict": verdict, "evaluation": evaluation}
         decision = command_decision(answer, reason) if verdict["blocked"] and answer else None
-        batches = provision.transmit(run, decision)
-        progress.update(task, total=len(batches) or 1)
-        for batch in batches:
-            progress.update(task, description=f"{connector}: fulfil {batch}")
+        provision.transmit(run, decision)
+        stopped = _fulfil_all(run, lambda text: progress.update(task, description=f"{connector}: {text}"))
+        report = provision.report(run)
+        if stopped is not None:
+            raise stopped
+        return run, {"state": "done", "evaluation": evaluation, "report": report}
+
+
+def _fulfil_all(run: Run, tell: Callable[[str], object]) -> ConnectorError | None:
+    """Carry out every batch, stage by stage; the error that stopped one, after which no other is begun."""
+    stopped: ConnectorError | None = None
+    for batch in provision.batches(run):
+        if stopped is not None:
+            provision.leave_unsent(run, batch, stopped)
+            continue
+        tell(f"fulfil {batch}")
+        try:
             provision.fulfil(run, batch)
-            progress.update(task, description=f"{connector}: read back {batch}")
+            tell(f"read back {batch}")
             provision.read_back(run, batch)
-            progress.advance(task)
-        return run, {"state": "done", "evaluation": evaluation, "report": provision.report(run)}
+        except ConnectorError as error:
+            stopped = error
+    return stopped

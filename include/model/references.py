@@ -34,6 +34,9 @@ def reference_mistakes(connector: Connector, catalogue: Catalogue) -> Iterator[F
         if target is not None:
             yield from _scalar_mistakes(resource_type, path, target[0], catalogue)
             yield from _navigation_mistakes(resource_type, path, target[0], catalogue)
+        source = catalogue.entity_types.get(resource_type.source_entity_type)
+        if source is not None:
+            yield from _owner_property_mistakes(resource_type, path, source[0])
 
 
 def broken_references(connector: Connector, catalogue: Catalogue, broken: Collection[str]) -> Iterator[Finding]:
@@ -122,6 +125,13 @@ def _cycle_mistakes(resource_type: ResourceType, path: FieldPath, catalogue: Cat
     # A chain that runs into a cycle further on is reported where the cycle is.
     if following == resource_type.identifier:
         yield (*path, "depends_on"), f"depends on itself: {' -> '.join([*chain, following])}"
+
+
+def _owner_property_mistakes(resource_type: ResourceType, path: FieldPath, source: EntityType) -> Iterator[Finding]:
+    wanted = resource_type.depends_on_owner_property
+    if wanted is not None and not source.find(wanted):
+        names = [item.identifier for item in source.properties]
+        yield (*path, "depends_on_owner_property"), _unknown("property", wanted, names, f" of {source.identifier}")
 
 
 def _scalar_mistakes(

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.contract import Fulfiller, Mode
-from connectors.errors import ConfigurationError
+from connectors.errors import ConfigurationError, ConnectorError
 from include.model.configuration import Association, Configuration, Connector, EntityType
 from include.orchestration import run as runs
 from include.orchestration.connections import open_connection
@@ -22,13 +22,14 @@ from include.orchestration.decisions import REJECT, Decision
 from include.orchestration.evaluation import Reading, evaluate_run, scope, to_cookies, write_order_base
 from include.orchestration.project import find_connector, load_project, open_repository
 from include.orchestration.run import Run, SkipRun, StepFailed
-from include.orchestration.synchronize import record_rejection
+from include.orchestration.synchronize import has_rejected, record_rejection
 from include.orchestration.verdicts import log_limits
 from include.policy.position import Position
-from include.provisioning.dispatch import fulfil_batch
+from include.provisioning.dispatch import fulfil_batch, leave_batch_unsent
+from include.provisioning.expiry import EXPIRY_CHANGES, expire, may_expire
 from include.provisioning.inbound import INBOUND, fulfil_in_repository, held_entity_types
 from include.provisioning.orders import generate_orders as write_orders
-from include.provisioning.plan import read_generation, released_batch
+from include.provisioning.plan import TRANSMISSION_FILE, Batch, Generation, read_generation, released_batch
 from include.provisioning.read_back import read_back_batch
 from include.provisioning.results import collect_results
 from include.provisioning.transmission import transmit as write_transmission
@@ -45,6 +46,7 @@ PROGRESS_EVERY = 50
 FULFIL = "fulfil"
 STALE_TRIES = 3
 """So often orders are turned into changes again when another load of the connector came between."""
+DECISION_FILE = "orders/decision.json"
 
 
 def _connector(run: Run) -> tuple[Configuration, Connector]:
@@ -167,6 +169,7 @@ def evaluate(run: Run) -> dict[str, Any]:
         read = reading(run, repository, configuration, connector)
         load_evaluation(run, repository, evaluate_run(read, _opened_at(run, repository)))
     counters: dict[str, Any] = run.folder.read_json("changes/evaluation.json")
+    counters["expired"] = _expire(run, repository, configuration, connector)
     logger.info("%s: evaluated: %s", connector.identifier, json.dumps(counters))
     return counters
 
@@ -175,6 +178,20 @@ def load_evaluation(run: Run, repository: Repository, position: Position) -> Non
     """Load what an evaluation has changed, and where it left off."""
     changes = run.folder.child("changes")
     _load(run, repository, "evaluate", entity_types=ASSIGNMENTS, changes=changes, cookies=to_cookies(position))
+
+
+def _expire(run: Run, repository: Repository, configuration: Configuration, connector: Connector) -> dict[str, int]:
+    """Make errors of what nobody has confirmed in time, the evaluation included; orders by resource type."""
+    if not may_expire(connector):
+        return {}
+    write_order_base(reading(run, repository, configuration, connector), _opened_at(run, repository))
+    expired = expire(connector, run.folder, expired_at=_opened_at(run, repository))
+    if expired:
+        changes = run.folder.child("changes", EXPIRY_CHANGES)
+        _load(run, repository, "expire", entity_types=PROVISIONING_ENTITY_TYPES, changes=changes)
+    for resource_type, orders in expired.items():
+        logger.warning("%s: %s orders were not confirmed in time", resource_type, orders)
+    return expired
 
 
 def _opened_at(run: Run, repository: Repository) -> datetime:
@@ -195,6 +212,7 @@ def generate_orders(run: Run) -> dict[str, Any]:
     write_order_base(reading(run, repository, configuration, connector), decided_at)
     generation = write_orders(configuration, connector, run.folder, run_id=run.run_id, decided_at=decided_at)
     log_limits(connector.identifier, generation.verdict)
+    _log_withheld(generation)
     waiting = generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None
     if waiting:
         exceeded = "; ".join(str(line) for line in generation.verdict.lines if line.exceeded)
@@ -203,8 +221,16 @@ def generate_orders(run: Run) -> dict[str, Any]:
     return generation.verdict.to_json() | {"blocked": waiting, "plan": generation.plan}
 
 
+def _log_withheld(generation: Generation) -> None:
+    for resource_type, counted in generation.counters.items():
+        for barrier, orders in sorted(counted["withheld"].items()):
+            logger.warning("%s: %s orders are withheld by %s", resource_type, orders, barrier)
+
+
 def transmit(run: Run, decision: Decision | None = None, shown: str | None = None) -> list[str]:
-    """Hand the orders over: their assignments become Transmitted; the batches to fulfil, in order.
+    """Hand the orders over: their assignments become Transmitted; the batches to fulfil first (``stage_batches``).
+
+    A rejected run stays rejected, however often this is called with the same decision.
 
     Args:
         run: the run.
@@ -214,37 +240,68 @@ def transmit(run: Run, decision: Decision | None = None, shown: str | None = Non
     Raises:
         StepFailed: the orders are above the thresholds and nobody has decided.
     """
-    configuration, connector = _connector(run)
-    repository = open_repository(configuration)
+    repository = open_repository(load_project())
     generation = read_generation(run.folder)
+    blocked = generation.verdict.blocked
+    if blocked and repository.loaded(f"{run.run_id}:transmit") is None and _is_rejected(run, repository, decision):
+        return []
     runs.reopen(run, repository)
-    if generation.verdict.blocked and repository.loaded(f"{run.run_id}:transmit") is None:
-        if decision is None:
-            raise StepFailed(
-                f"{run.connector}: the orders of run {run.run_id} are above the thresholds and nobody has decided"
-            )
-        run.folder.write_json("orders/decision.json", asdict(decision) | {"plan": generation.plan})
-        if decision.choice == REJECT:
-            record_rejection(
-                repository, run, decision, {"plan": generation.plan, "verdict": generation.verdict.to_json()}
-            )
-            logger.warning("%s: orders rejected by %s; none was sent", connector.identifier, decision.actor)
-            return []
-        decision_word: str | None = "apply"
-    else:
-        decision_word = "apply" if generation.verdict.blocked else None
-    transmission = write_transmission(run.folder, decision=decision_word, plan=shown or generation.plan)
+    transmission = write_transmission(run.folder, decision="apply" if blocked else None, plan=shown or generation.plan)
     _load(
         run,
         repository,
         "transmit",
         entity_types=PROVISIONING_ENTITY_TYPES,
         changes=transmission.changes,
-        decision=decision,
+        decision=decision if blocked else None,
     )
-    if connector.is_inbound:
-        return [INBOUND] if generation.batches else []
-    return [batch.batch for batch in generation.batches]
+    return stage_batches(run, 1)
+
+
+def _is_rejected(run: Run, repository: Repository, decision: Decision | None) -> bool:
+    """Keep what was decided on blocked orders; whether they were rejected.
+
+    Raises:
+        StepFailed: nobody has decided.
+    """
+    generation = read_generation(run.folder)
+    if decision is None:
+        raise StepFailed(
+            f"{run.connector}: the orders of run {run.run_id} are above the thresholds and nobody has decided"
+        )
+    if has_rejected(run, repository, decision, DECISION_FILE):
+        return True
+    run.folder.write_json(DECISION_FILE, asdict(decision) | {"plan": generation.plan})
+    if decision.choice != REJECT:
+        return False
+    record_rejection(repository, run, decision, {"plan": generation.plan, "verdict": generation.verdict.to_json()})
+    logger.warning("%s: orders rejected by %s; none was sent", run.connector, decision.actor)
+    return True
+
+
+def stage_batches(run: Run, stage: int) -> list[str]:
+    """The batches of one stage, in order; none where nothing was transmitted.
+
+    Stages go out one after the other: what is created in a stage may be what the next one depends on.
+    """
+    released = [item.batch for item in _released(run) if item.stage == stage]
+    return [INBOUND] if released and _is_inbound(run) else released
+
+
+def batches(run: Run) -> list[str]:
+    """The batches of all stages, in the order in which they go out one by one; none where nothing was transmitted."""
+    released = [item.batch for item in _released(run)]
+    return [INBOUND] if released and _is_inbound(run) else released
+
+
+def _is_inbound(run: Run) -> bool:
+    """Whether the repository itself carries the orders out, all at once."""
+    return _connector(run)[1].is_inbound
+
+
+def _released(run: Run) -> tuple[Batch, ...]:
+    transmitted = run.folder.exists(f"orders/{TRANSMISSION_FILE}")
+    return read_generation(run.folder).batches if transmitted else ()
 
 
 def _door(run: Run, batch: str) -> Any:
@@ -269,8 +326,14 @@ def fulfil(run: Run, batch: str) -> dict[str, Any]:
     if not isinstance(door, Fulfiller):
         raise ConfigurationError(f"{run.connector}: the package of its connection cannot fulfil orders")
     result = fulfil_batch(run.folder, batch, door, progress=_log_progress(batch))
-    logger.info("%s: %s executed, %s errored", batch, result.executed, result.errored)
-    return {"batch": batch, "executed": result.executed, "errored": result.errored}
+    logger.info("%s: %s executed, %s errored, %s withheld", batch, result.executed, result.errored, result.withheld)
+    return {"batch": batch, "executed": result.executed, "errored": result.errored, "withheld": result.withheld}
+
+
+def leave_unsent(run: Run, batch: str, reason: ConnectorError) -> None:
+    """Say of a batch that is not begun why not: the next run decides its orders anew."""
+    leave_batch_unsent(run.folder, batch, reason)
+    logger.warning("%s: not begun: %s", batch, reason.message)
 
 
 def _fulfil_inbound(run: Run) -> dict[str, Any]:
@@ -351,14 +414,15 @@ def report(run: Run) -> dict[str, Any]:
         raise StepFailed(f"{connector.identifier}: no orders were generated; see the task before this one")
     write_order_base(reading(run, repository, configuration, connector), _opened_at(run, repository))
     collection = collect_results(run.folder, recorded_at=datetime.now(UTC))
-    attempt = sum(":report" in key for key in repository.loads_of(run.run_id)) + 1
-    _load(
-        run,
-        repository,
-        f"report-{attempt}",
-        entity_types=PROVISIONING_ENTITY_TYPES,
-        changes=collection.changes,
-    )
+    if collection.changed:
+        attempt = sum(":report" in key for key in repository.loads_of(run.run_id)) + 1
+        _load(
+            run,
+            repository,
+            f"report-{attempt}",
+            entity_types=PROVISIONING_ENTITY_TYPES,
+            changes=collection.changes,
+        )
     missing = _without_results(run, repository, connector)
     if missing:
         raise StepFailed(

@@ -19,6 +19,7 @@ from include.orchestration.tasks import (
     repository_asset,
     step,
 )
+from include.policy.dependency import depth
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -56,6 +57,18 @@ def transmit(run: dict[str, Any], ti: Any = None) -> list[str]:
 
     verdict = ti.xcom_pull(task_ids="generate_orders", key="verdict")
     return provision.transmit(Run(**run), airflow_decision(ti.xcom_pull(task_ids="approve")), verdict["plan"])
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+@step
+def stage_batches(run: dict[str, Any] | None, stage: int) -> list[str]:
+    """The names of the batches that depend on what earlier stages have created."""
+    from include.orchestration import provision
+    from include.orchestration.run import Run, SkipRun
+
+    if run is None:
+        raise SkipRun("the run was not opened")
+    return provision.stage_batches(Run(**run), stage)
 
 
 @task
@@ -100,6 +113,11 @@ def connectors_read(connector: Connector, configuration: Configuration) -> list[
         for identifier in (item.source_entity_type, item.target_entity_type)
     )
     return sorted({owner.identifier for owner in owners if owner is not None})
+
+
+def stages(connector: Connector) -> int:
+    """How many stages of batches a run may have: more than one where resource types depend on others."""
+    return max((depth(item, connector.resource_types) for item in connector.resource_types), default=1)
 
 
 def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
@@ -148,7 +166,14 @@ def provision_dag(connector: Connector, configuration: Configuration) -> DAG:
             read_back.override(**place)(fulfilled, run)
 
         batches = batch.partial(run=opened).expand(name=transmitted)
-        batches >> report(opened) >> close_run(opened).as_teardown()
+        reported: Any = report(opened)
+        for stage in range(2, stages(connector) + 1):
+            following: Any = stage_batches.override(task_id=f"stage_{stage}")(opened, stage)
+            batches >> following
+            batches >> reported
+            later = batch.override(group_id=f"batch_{stage}")
+            batches = later.partial(run=opened).expand(name=following)
+        batches >> reported >> close_run(opened).as_teardown()
 
     built: DAG = provision()
     return built

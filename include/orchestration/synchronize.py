@@ -204,12 +204,12 @@ def _rejected(decision: Decision) -> dict[str, Any]:
     return {"state": "rejected", "by": decision.actor, "reason": decision.reason}
 
 
-def _has_rejected(run: Run, repository: Repository, decision: Decision) -> bool:
+def has_rejected(run: Run, repository: Repository, decision: Decision, file: str = "changes/decision.json") -> bool:
     """Whether this very decision has ended the run already: it is not opened again to be ended again."""
     record = repository.run(run.run_id)
-    if record is None or record.state != "rejected" or not run.folder.exists("changes/decision.json"):
+    if record is None or record.state != "rejected" or not run.folder.exists(file):
         return False
-    return bool(run.folder.read_json("changes/decision.json").items() >= asdict(decision).items())
+    return bool(run.folder.read_json(file).items() >= asdict(decision).items())
 
 
 def load(run: Run, decision: Decision | None = None, shown: str | None = None) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def load(run: Run, decision: Decision | None = None, shown: str | None = None) -
     result = repository.loaded(load_key(run.run_id)) if settle(run, repository) else None
     if result is None:
         refuse_superseded(run, repository)
-        if decision is not None and _has_rejected(run, repository, decision):
+        if decision is not None and has_rejected(run, repository, decision):
             return _rejected(decision)
         reopen(run, repository)
         decision = _decide(run, verdict, _change_set(run, shown), decision)

@@ -186,12 +186,19 @@ _ASSIGNMENT = f"""
 
 
 def _dependency(resource_type: ResourceType, *, done: bool) -> str:
-    """SQL: the owner has a target of the resource type that this one depends on."""
+    """SQL: the owner has a target of the resource type that this one depends on, or is about to get it.
+
+    What this evaluation asks for may be created in the same run: its order then goes out first (engine.md 7.16).
+    """
     if resource_type.depends_on is None:
         return "true"
+    coming = (
+        f"({Provisioning.PENDING:d}, {Provisioning.TRANSMITTED:d}, {Provisioning.EXECUTED:d})" if done else "(NULL)"
+    )
     return f"""f.owner_id IN (
         SELECT owner_id FROM {"assignment" if done else "stored_assignment"}
-        WHERE resource_type = {literal(resource_type.depends_on)} AND target_id IS NOT NULL
+        WHERE resource_type = {literal(resource_type.depends_on)}
+            AND (target_id IS NOT NULL OR provisioning_state IN {coming})
             AND provisioning_state <> {Provisioning.AWAITING_APPROVAL:d}
             AND workflow_state <> {Workflow.CANCELLATION:d})"""
 

@@ -20,3 +20,12 @@ def by_dependency(resource_types: Sequence[ResourceType]) -> tuple[ResourceType,
         ordered += ready
         remaining = [item for item in remaining if item not in ready]
     return tuple(ordered)
+
+
+def depth(resource_type: ResourceType, resource_types: Sequence[ResourceType]) -> int:
+    """1 for a resource type that depends on none of ``resource_types``, else one more than the one it depends on."""
+    known = {item.identifier: item for item in resource_types}
+    chain = [resource_type.identifier]
+    while (item := known.get(known[chain[-1]].depends_on or "")) is not None and item.identifier not in chain:
+        chain.append(item.identifier)
+    return len(chain)

@@ -70,7 +70,7 @@ def extract(past: Past, rules: Sequence[Rules]) -> None:
 
 
 def extract_orders(past: Past, resource_types: Sequence[ResourceType], run_id: str) -> None:
-    """Write what orders are decided, sent and settled with: all that waits to be sent, is sent, or is of this run.
+    """Write what orders are decided, sent and settled with: all that waits to be sent or confirmed, or is of this run.
 
     ``owned.parquet`` counts what is owned of each resource type, as it cannot be counted in these rows.
     """
@@ -78,17 +78,17 @@ def extract_orders(past: Past, resource_types: Sequence[ResourceType], run_id: s
     listed = ", ".join(literal(item.identifier) for item in resource_types)
     orders = PROVISIONING_ORDER.identifier
     pending = f"provisioning_state = {Provisioning.PENDING:d}"
-    execute(f"""
-        CREATE TEMP TABLE order_of AS
-        FROM {past.now(orders)} WHERE run_id = {literal(run_id)} OR provisioning_state = {Provisioning.TRANSMITTED:d}
-    """)
+    unconfirmed = f"({Provisioning.TRANSMITTED:d}, {Provisioning.EXECUTED:d}, {Provisioning.ERROR:d})"
     execute(f"""
         CREATE TEMP TABLE concerned AS
         SELECT assignment FROM {past.now(ASSIGNED)} WHERE {pending}
         UNION SELECT assignment FROM {past.now(SCALAR)} WHERE {pending}
         UNION SELECT assignment FROM {past.now(NAVIGATION)} WHERE {pending}
-        UNION SELECT assignment FROM order_of
+        UNION SELECT assignment FROM {past.now(orders)}
+            WHERE run_id = {literal(run_id)} OR provisioning_state IN {unconfirmed}
     """)
+    # Every order of theirs: which is the latest, and how often it was tried, the others tell.
+    execute(f"CREATE TEMP TABLE order_of AS FROM {past.now(orders)} WHERE assignment IN (FROM concerned)")
     depended_on = ", ".join(literal(item.depends_on) for item in resource_types if item.depends_on) or "NULL"
     execute(f"""
         CREATE TEMP TABLE chosen AS

@@ -6,8 +6,8 @@ import json
 import logging
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from connectors.contract import Fulfiller, Order, OrderResult
 from connectors.errors import AuthenticationFailed, ConnectionFailed, ConnectorError, Throttled, TransientError
 from include.provisioning.ledger import Ledger, LedgerEntry
 from include.provisioning.plan import released_batch
+from include.provisioning.prerequisites import unsendable
 from include.storage.folder import Folder
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class BatchResult:
     sent: int
     executed: int
     errored: int
+    withheld: int = 0
 
 
 def fulfil_batch(
@@ -69,7 +71,11 @@ def fulfil_batch(
     is sent with ``sent_before``. Transient errors are tried again after all siblings, with growing
     waits; what still fails then is errored, and is sent again by a rerun of the task.
 
-    The results file is a list, in the order of the batch, of the fields of ``OrderResult`` and ``finished_at``.
+    An order whose prerequisite was not executed is never sent, nor is one that a report has given back.
+
+    The results file is a list, in the order of the batch, of the fields of ``OrderResult`` and ``finished_at``. Beside
+    ``executed`` and ``errored`` its ``state`` may be ``withheld`` (by the prerequisite) and, where the whole batch
+    stopped, ``unsent`` (never reached the connector) and ``unanswered`` (did, and nobody knows what came of it).
 
     Args:
         run: the run's folder.
@@ -86,34 +92,50 @@ def fulfil_batch(
         Throttled: as above, after ``patience``.
         DispatchError: the storage failed, or the connector answers out of turn.
     """
-    released = released_batch(run, batch)
+    dispatch = _open(run, batch, fulfiller, progress or (lambda *_: None), now)
     orders = run.child("orders")
-    content = orders.read_json(released.file)["ProvisioningOrdersList"]
-    ledger = Ledger.of(run, batch)
     # A stale list of results must not hide what the ledger learns from here on.
     orders.remove(f"{batch}.results.json")
-    dispatch = _Dispatch(
-        orders=[Order.model_validate(item) for item in content],
+    try:
+        _send_with_patience(dispatch, patience or Patience(), sleep)
+    except ConnectorError as error:
+        orders.write_json(f"{batch}.results.json", dispatch.results(error))
+        raise
+    orders.write_json(f"{batch}.results.json", dispatch.results())
+    return dispatch.outcome(batch)
+
+
+def leave_batch_unsent(run: Folder, batch: str, reason: ConnectorError) -> None:
+    """Write the results of a batch that is not begun, since the connector cannot go on.
+
+    Raises:
+        PlanError: the batch was not transmitted, or is not the one that was decided.
+    """
+    dispatch = _open(run, batch, _Nobody(), lambda *_: None, lambda: datetime.now(UTC))
+    run.child("orders").write_json(f"{batch}.results.json", dispatch.results(reason))
+
+
+class _Nobody:
+    """The connector of a batch that is not begun."""
+
+    def fulfil(self, orders: Iterable[Order]) -> Iterator[OrderResult]:  # noqa: ARG002  the contract's name
+        raise DispatchError("this batch is not to be sent")
+
+
+def _open(run: Folder, batch: str, fulfiller: Fulfiller, progress: Progress, now: Callable[[], datetime]) -> _Dispatch:
+    """The dispatch of a batch as its ledger tells that it stands."""
+    released, orders = released_batch(run, batch), run.child("orders")
+    content = [Order.model_validate(item) for item in orders.read_json(released.file)["ProvisioningOrdersList"]]
+    ledger = Ledger.of(run, batch)
+    return _Dispatch(
+        orders=content,
+        settled=unsendable(run, content),
         fulfiller=fulfiller,
         ledger=ledger,
         now=now,
-        progress=progress or (lambda *_: None),
+        progress=progress,
         entries=ledger.results(),
         sent_before=ledger.sent(),
-    )
-    try:
-        _send_with_patience(dispatch, patience or Patience(), sleep)
-    except ConnectorError:
-        orders.write_json(f"{batch}.results.json", dispatch.results())
-        raise
-    orders.write_json(f"{batch}.results.json", dispatch.results())
-    entries = dispatch.entries.values()
-    return BatchResult(
-        batch=batch,
-        orders=len(dispatch.orders),
-        sent=len(dispatch.sent),
-        executed=sum(item.result.state == "executed" for item in entries),
-        errored=sum(item.result.state == "errored" for item in entries),
     )
 
 
@@ -144,6 +166,8 @@ class _Dispatch:
     """One worker's way through a batch."""
 
     orders: list[Order]
+    settled: Mapping[str, Mapping[str, object]]
+    """Results of orders that this batch must not send, by order id."""
     fulfiller: Fulfiller
     ledger: Ledger
     now: Callable[[], datetime]
@@ -151,7 +175,7 @@ class _Dispatch:
     entries: dict[str, LedgerEntry]
     sent_before: set[str]
     sent: set[str] = field(default_factory=set)
-    # Of the last round: the transient error that cut it short, the wait it asked for, and how many
+    # Of the last round: the transient error that cut it short, the wait that was asked for, and how many
     # rounds in a row have finished no order.
     interruption: TransientError | None = None
     asked_wait: float = 0.0
@@ -172,9 +196,36 @@ class _Dispatch:
         self.stalled = 0 if left < before else self.stalled + 1
         return left > 0
 
-    def results(self) -> list[dict[str, object]]:
-        """The results so far, in the order of the batch."""
-        return [self.entries[item.order_id].to_json() for item in self.orders if item.order_id in self.entries]
+    def results(self, stopped_by: ConnectorError | None = None) -> list[Mapping[str, object]]:
+        """The results so far, in the order of the batch; with what was left undone where an error stopped it."""
+        found = (self._result(item.order_id, stopped_by) for item in self.orders)
+        return [item for item in found if item is not None]
+
+    def outcome(self, batch: str) -> BatchResult:
+        """The states of all orders, counted."""
+        states = Counter(str(item["state"]) for item in self.results())
+        return BatchResult(
+            batch=batch,
+            orders=len(self.orders),
+            sent=len(self.sent),
+            executed=states["executed"],
+            errored=states["errored"],
+            withheld=states["withheld"],
+        )
+
+    def _result(self, order_id: str, stopped_by: ConnectorError | None) -> Mapping[str, object] | None:
+        if order_id in self.settled:
+            return self.settled[order_id]
+        if order_id in self.entries:
+            return self.entries[order_id].to_json()
+        if stopped_by is None:
+            return None
+        told = {"order_id": order_id, "finished_at": self.now().astimezone(UTC).isoformat()}
+        if order_id in self.sent_before:
+            told |= {"state": "unanswered", "error_class": stopped_by.error_class, "message": stopped_by.message}
+        else:
+            told |= {"state": "unsent", "message": f"not sent: {stopped_by.message}"}
+        return told
 
     def _exchange(self, waiting: deque[Order]) -> None:
         """Feed the connector and record its answers, until it ends or one order breaks it.
@@ -191,7 +242,7 @@ class _Dispatch:
         except Exception as error:
             if isinstance(error, TransientError):
                 self.interruption = error
-                self.asked_wait = error.retry_after or 0.0 if isinstance(error, Throttled) else 0.0
+                self.asked_wait = max(self.asked_wait, _asked_wait(error) or 0.0)
             elif not taken:
                 raise
             if taken:
@@ -210,7 +261,7 @@ class _Dispatch:
             with _storage("write down that an order is sent"):
                 self.ledger.send(order.order_id, self.now())
             taken.append(waiting.popleft())
-            again = order.order_id in self.sent_before
+            again = order.sent_before or order.order_id in self.sent_before
             self.sent_before.add(order.order_id)
             self.sent.add(order.order_id)
             yield order.model_copy(update={"sent_before": again})
@@ -226,11 +277,12 @@ class _Dispatch:
         with _storage("write down the result of an order"):
             self.ledger.record(entry)
         self.entries[result.order_id] = entry
+        self.asked_wait = max(self.asked_wait, result.retry_after or 0.0)
         self.progress(sum(self._is_final(item) for item in self.orders), len(self.orders))
 
     def _is_final(self, order: Order) -> bool:
         entry = self.entries.get(order.order_id)
-        return entry is not None and entry.is_final
+        return order.order_id in self.settled or (entry is not None and entry.is_final)
 
 
 @contextmanager
@@ -251,12 +303,22 @@ def _with_key(order: Order, result: OrderResult) -> OrderResult:
     return replace(result, key=known if isinstance(known, str) else json.dumps(known))
 
 
+def _asked_wait(error: Exception) -> float | None:
+    """Seconds that the managed system asks to be left alone."""
+    return error.retry_after if isinstance(error, Throttled) else None
+
+
 def _failure(order: Order, error: Exception) -> OrderResult:
     """The result of an order on which the connector raised, against its contract or to ask for a pause."""
     if isinstance(error, ConnectorError):
         transient = isinstance(error, TransientError)
         return OrderResult(
-            order.order_id, "errored", error_class=error.error_class, message=error.message, transient=transient
+            order.order_id,
+            "errored",
+            error_class=error.error_class,
+            message=error.message,
+            transient=transient,
+            retry_after=_asked_wait(error),
         )
     # The text of an unknown error may hold anything, a credential included: only where it arose is shown.
     places = "".join(traceback.format_tb(error.__traceback__))

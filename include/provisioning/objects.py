@@ -33,9 +33,10 @@ def json_of_text(item: Property, text: str) -> str:
     return f"CASE WHEN {typed} IS NULL THEN coalesce(to_json({text}), 'null'::JSON) ELSE {json_value(item, typed)} END"
 
 
-def resource_object(entity: EntityType, alias: str, *, owner: bool = False) -> str:
+def resource_object(entity: EntityType, alias: str, *, owner: bool = False, over: str | None = None) -> str:
     """SQL for a resource of ``alias`` as a JSON object: ``Id``, then every property.
 
+    ``over`` is the SQL of a JSON object whose values go before those of the resource.
     An owner also has ``InternalDisplayName``: the value of its ``display_name_property``, or its primary
     key where that is empty. A property of the entity type that bears one of these names wins.
     """
@@ -46,7 +47,8 @@ def resource_object(entity: EntityType, alias: str, *, owner: bool = False) -> s
         )
         fields["InternalDisplayName"] = f"coalesce(nullif({shown}, ''), {key})"
     for item in entity.properties:
-        fields[item.identifier] = json_value(item, f"{alias}.{name(item.identifier)}")
+        value = json_value(item, f"{alias}.{name(item.identifier)}")
+        fields[item.identifier] = f"coalesce(({over})::JSON -> {literal(item.identifier)}, {value})" if over else value
     return "json_object(" + ", ".join(f"{literal(key)}, {value}" for key, value in fields.items()) + ")"
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.model.configuration import Configuration, Connector
+from include.policy.dependency import depth
 from include.policy.extract import OWNED, owned_query
 from include.provisioning.decision import decide, document_query, needed_files
 from include.provisioning.limits import judge
@@ -40,8 +41,11 @@ def generate_orders(
     and linked entity types. A pending assignment without a target is ``Added`` with all its values; one
     whose cancellation is pending is ``Deleted``; one with a target and pending values or links is
     ``Modified`` with only those. Values under review, declined or in flight never leave, an assignment has at
-    most one order in flight, and barriers keep back what they must: a deactivated connector,
-    ``allow_add``, ``allow_remove``, and ``depends_on`` (a creation waits until the owner owns one).
+    most one order in flight, and barriers keep back what they must (``barriers``); the counters say how many and why.
+
+    ``Resource`` is what the repository last saw, with what was written and read back since then: what the managed
+    system should hold before the change. ``Prerequisite`` (order id and batch) is the order of the same run without
+    which this one is not sent, ``SentBefore`` tells of an earlier run's order that may have reached the system.
 
     An order file is ``<NNNN>-<resource type>.json`` of at most ``batch_size`` orders, in the JSON
     of engine.md 3.6 with ``OrderId`` and ``ResourceType.Mapping`` (``mapping.order_mapping``). Scalars are JSON
@@ -106,10 +110,10 @@ def _write_batches(
     for item in connector.resource_types:
         query = document_query(configuration, base, item)
         connection.execute(f"CREATE OR REPLACE TABLE document AS {query} ORDER BY o.batch, o.position")
-        numbers = connection.execute("SELECT batch, count(*) FROM document GROUP BY batch ORDER BY batch").fetchall()
-        for number, count in numbers:
+        for number, count, waits in connection.execute(_BATCHES).fetchall():
             text = connection.execute(_BATCH_TEXT, [number]).fetchall()[0][0]
-            batch = Batch(f"{number:04d}-{item.identifier}", item.identifier, count, _sha256(text))
+            stage = depth(item, connector.resource_types) if waits else 1
+            batch = Batch(f"{number:04d}-{item.identifier}", item.identifier, count, _sha256(text), stage)
             orders.write_text(batch.file, text)
             written[number] = batch
     return tuple(written[number] for number in sorted(written))
@@ -122,7 +126,8 @@ def _write_orders(connection: duckdb.DuckDBPyConnection, connector: Connector, o
         f"""
         COPY (
             SELECT order_id, assignment, {literal(connector.identifier)} AS connector, resource_type, change_type,
-                {literal(run_id)} AS run_id, printf('%04d-%s', batch, resource_type) AS batch, changes, target_key
+                {literal(run_id)} AS run_id, printf('%04d-%s', batch, resource_type) AS batch, changes, attempt,
+                target_key
             FROM numbered ORDER BY order_id
         ) TO {literal(orders.file(ORDERS_FILE))} (FORMAT parquet)
         """
@@ -156,6 +161,7 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+_BATCHES = "SELECT batch, count(*), bool_or(waits) FROM document GROUP BY batch ORDER BY batch"
 _BATCH_TEXT = """
     SELECT '{"ProvisioningOrdersList":[' || chr(10) || string_agg(document, ',' || chr(10) ORDER BY position)
         || chr(10) || ']}' || chr(10)

@@ -27,12 +27,16 @@ class PlanError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One order file: ``orders/<batch>.json``, and the SHA-256 of its bytes."""
+    """One order file: ``orders/<batch>.json``, and the SHA-256 of its bytes.
+
+    Batches of one ``stage`` may go out side by side; what they depend on goes out in earlier stages.
+    """
 
     batch: str
     resource_type: str
     orders: int
     sha256: str
+    stage: int = 1
 
     @property
     def file(self) -> str:
@@ -91,7 +95,8 @@ def read_generation(run: Folder) -> Generation:
         connector=content["connector"],
         decided_at=datetime.fromisoformat(content["decided_at"]),
         batches=tuple(
-            Batch(item["batch"], item["resource_type"], item["orders"], item["sha256"]) for item in content["batches"]
+            Batch(item["batch"], item["resource_type"], item["orders"], item["sha256"], item["stage"])
+            for item in content["batches"]
         ),
         counters=content["counters"],
         verdict=Verdict.from_json(orders.read_json(VERDICT_FILE)),

@@ -14,8 +14,20 @@ from include.storage.folder import Folder
 if TYPE_CHECKING:
     import duckdb
 
-_MOVING = (ProvisioningState.TRANSMITTED, ProvisioningState.ERRORED, ProvisioningState.EXECUTED)
+ATTEMPTS = 5
+"""So many runs in a row try the same by themselves after transient errors; then a person must look."""
+
+# A late answer counts, too: of an order that was given up for lack of one (``expiry``).
+_MOVING = (
+    ProvisioningState.TRANSMITTED,
+    ProvisioningState.ERRORED,
+    ProvisioningState.EXECUTED,
+    ProvisioningState.ERROR,
+)
+_PENDING, _INACTIVE = int(ProvisioningState.PENDING), int(ProvisioningState.INACTIVE)
 _TRANSMITTED, _ERRORED = int(ProvisioningState.TRANSMITTED), int(ProvisioningState.ERRORED)
+_ERROR = int(ProvisioningState.ERROR)
+_UNANSWERED = f"({_TRANSMITTED}, {_ERRORED}, {_ERROR})"
 _EXECUTED, _VERIFIED = int(ProvisioningState.EXECUTED), int(ProvisioningState.VERIFIED)
 
 
@@ -43,6 +55,9 @@ def read_results(connection: duckdb.DuckDBPyConnection, run: Folder, batches: Se
 def settle(connection: duckdb.DuckDBPyConnection, run: Folder, generation: Generation, recorded_at: str) -> None:
     """From ``result`` and ``read_back``, the tables of changed assignments and orders under their entity types' names.
 
+    ``asking`` stays: its ``outcome`` is ``executed``, ``errored``, or ``given back`` where nothing was written or the
+    error was transient, and the next run is to try by itself.
+
     Raises:
         PlanError: an order has a result, but its transmission is not in ``base/``.
     """
@@ -61,6 +76,13 @@ def settle(connection: duckdb.DuckDBPyConnection, run: Folder, generation: Gener
     connection.execute(_ORDERS, {"recorded_at": recorded_at})
 
 
+def given_back_orders(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, object]]:
+    """The results of the orders that were given back, by order id, once ``settle`` was called."""
+    columns = ("order_id", "state", "key", "error_class", "message", "transient", "finished_at")
+    rows = connection.execute(_GIVEN_BACK).fetchall()
+    return {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
+
+
 def _json(orders: Folder, files: list[str], columns: Mapping[str, str], form: str) -> str:
     """SQL that reads JSON files of a run, or nothing with the same columns."""
     typed = ", ".join(f"{column}: {literal(kind)}" for column, kind in columns.items())
@@ -76,6 +98,7 @@ _RESULT_COLUMNS = {
     "key": "VARCHAR",
     "error_class": "VARCHAR",
     "message": "VARCHAR",
+    "transient": "BOOLEAN",
     "finished_at": "VARCHAR",
 }
 _READ_BACK_COLUMNS = {
@@ -84,13 +107,28 @@ _READ_BACK_COLUMNS = {
     "differing STRUCT(name VARCHAR, linked_id VARCHAR)[])[]",
 }
 
+_GIVEN_BACK = """
+    SELECT r.order_id, r.state, r.key, r.error_class, r.message, r.transient, r.finished_at
+    FROM result AS r JOIN asking AS o USING (order_id) WHERE o.outcome = 'given back'
+    ORDER BY r.order_id
+"""
+
+# What became of an order whose transient error (or lost answer) may be tried again by another run.
+_OUTCOME = f"""CASE
+        WHEN r.state IN ('withheld', 'unsent') THEN 'given back'
+        WHEN r.state = 'unanswered' OR r.state = 'errored' AND r.transient
+            THEN CASE WHEN coalesce(o.attempt, 1) < {ATTEMPTS} THEN 'given back' ELSE 'errored' END
+        ELSE r.state END"""
+_MESSAGE = f"""CASE WHEN r.transient OR r.state = 'unanswered'
+        THEN concat(r.message, ' (tried in ', coalesce(o.attempt, 1), ' of {ATTEMPTS} runs)') ELSE r.message END"""
+
 # ``outcome`` is NULL for an earlier order, which no result but a synchronization can move on. Only the latest order
 # of an assignment speaks for it.
 _ASKING = f"""
     CREATE TABLE asking AS
     WITH latest AS (SELECT assignment, max(decided_at) AS decided_at FROM stored_order GROUP BY assignment)
     SELECT o.order_id, o.assignment, o.change_type, o.changes,
-        r.state AS outcome, coalesce(r.key, o.target_key) AS target_key, r.error_class, r.message,
+        {_OUTCOME} AS outcome, coalesce(r.key, o.target_key) AS target_key, r.error_class, {_MESSAGE} AS message,
         r.finished_at::TIMESTAMP AS finished_at, b.read_at::TIMESTAMP AS read_at,
         coalesce(b.read_at::TIMESTAMP > r.finished_at::TIMESTAMP AND r.state = 'executed', false) AS is_read,
         b.found, b.verified, b.differing, o.decided_at = l.decided_at AS is_latest
@@ -101,7 +139,7 @@ _ASKING = f"""
     WHERE o.provisioning_state IN ({", ".join(str(int(state)) for state in _MOVING)})
         AND (o.run_id = $run_id AND r.order_id IS NOT NULL
             OR r.order_id IS NULL AND o.connector = $connector
-                AND o.provisioning_state = {_EXECUTED} AND o.decided_at = l.decided_at)
+                AND o.provisioning_state IN ({_EXECUTED}, {_ERROR}) AND o.decided_at = l.decided_at)
 """
 
 
@@ -113,7 +151,8 @@ def _moved(is_verified: str) -> str:
     """
     return f"""CASE
         WHEN s.provisioning_state = {_EXECUTED} AND s.executed_at = o.finished_at AND {is_verified} THEN {_VERIFIED}
-        WHEN s.provisioning_state NOT IN ({_TRANSMITTED}, {_ERRORED}) THEN s.provisioning_state
+        WHEN s.provisioning_state NOT IN {_UNANSWERED} THEN s.provisioning_state
+        WHEN o.outcome = 'given back' THEN {_PENDING}
         WHEN o.outcome = 'errored' THEN {_ERRORED}
         WHEN {is_verified} THEN {_VERIFIED}
         ELSE {_EXECUTED} END::INTEGER"""
@@ -131,7 +170,7 @@ def _part(stored: str, asked: str, same: str, is_verified: str) -> str:
         )
         SELECT * EXCLUDE (new_state, finished_at) REPLACE (
             new_state AS provisioning_state,
-            CASE WHEN new_state IN ({_EXECUTED}, {_VERIFIED}) AND provisioning_state IN ({_TRANSMITTED}, {_ERRORED})
+            CASE WHEN new_state IN ({_EXECUTED}, {_VERIFIED}) AND provisioning_state IN {_UNANSWERED}
                 THEN finished_at ELSE executed_at END AS executed_at
         )
         FROM moved
@@ -191,7 +230,8 @@ _ORDERS = f"""
     WHERE o.outcome IS NULL
     UNION ALL
     SELECT b.* REPLACE (
-        CASE WHEN o.outcome = 'errored' THEN {_ERRORED} WHEN o.is_read AND o.verified THEN {_VERIFIED}
+        CASE WHEN o.outcome = 'errored' THEN {_ERRORED} WHEN o.outcome = 'given back' THEN {_INACTIVE}
+            WHEN o.is_read AND o.verified THEN {_VERIFIED}
             ELSE {_EXECUTED} END::INTEGER AS provisioning_state,
         o.target_key AS target_key, o.error_class AS error_class, o.message AS message,
         CASE WHEN o.outcome = 'executed' THEN o.finished_at END AS executed_at,

@@ -70,6 +70,8 @@ PROVISIONING_ORDER = EntityType(
         Property(identifier="run_id"),
         Property(identifier="batch"),
         Property(identifier="changes"),
+        # Which run in a row this is that tries the same after transient errors: 1 at first.
+        Property(identifier="attempt", type="int32"),
         Property(identifier="provisioning_state", type="int32"),
         Property(identifier="target_key"),
         Property(identifier="error_class"),

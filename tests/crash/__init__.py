@@ -1,1 +1,1 @@
-"""Kill the steps of synchronizations at random instants, run them again, and compare with an undisturbed end."""
+"""Kill the steps of runs at random instants, run them again, and compare with an undisturbed end."""

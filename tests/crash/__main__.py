@@ -1,4 +1,4 @@
-"""``python -m tests.crash --kills 200 --database both --seed 7``: see the package's docstring."""
+"""``python -m tests.crash --area provisioning --kills 200 --database both --seed 7``: see the package's docstring."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.table import Table
 from tests.crash.play import Kill, landed, worlds
 from tests.crash.trial import Database, Difference, Trial, run_trial
 from tests.servers.postgresql import PostgreSQL, postgresql_server
+from tests.servers.scim import ScimServer, scim_server
 
 console = Console()
 
@@ -25,12 +26,14 @@ def main() -> int:
     asked = _arguments()
     databases: list[Database] = ["sqlite", "postgresql"] if asked.database == "both" else [asked.database]
     console.print(f"seed {asked.seed}")
-    with worlds() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(worlds())
+        scim = stack.enter_context(scim_server(predictable=True)) if asked.area == "provisioning" else None
         for database in databases:
             begun = time.monotonic()
             try:
                 with _server(database) as server:
-                    trial = _with_bar(database, folder / database, asked.kills, asked.seed, server)
+                    trial = _with_bar(database, folder / database, asked, server, scim)
             except Difference as difference:
                 console.print(f"{database}, seed {asked.seed}: {difference}", markup=False, highlight=False)
                 return 1
@@ -41,6 +44,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="kills that must land, per database")
+    parser.add_argument("--area", choices=["synchronization", "provisioning"], default="synchronization")
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="draws the steps and instants")
     return parser.parse_args()
@@ -55,10 +59,12 @@ def _server(database: Database) -> Iterator[PostgreSQL | None]:
         yield server
 
 
-def _with_bar(database: Database, folder: Path, kills: int, seed: int, server: PostgreSQL | None) -> Trial:
+def _with_bar(
+    database: Database, folder: Path, asked: argparse.Namespace, server: PostgreSQL | None, scim: ScimServer | None
+) -> Trial:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(database, total=kills)
+        task = progress.add_task(database, total=asked.kills)
 
         def on_step(day: str, step: str) -> None:
             progress.update(task, description=f"{database}: {day}/{step}")
@@ -66,7 +72,16 @@ def _with_bar(database: Database, folder: Path, kills: int, seed: int, server: P
         def on_kill(kill: Kill) -> None:
             progress.advance(task, int(kill.landed))
 
-        return run_trial(database, folder, kills=kills, seed=seed, server=server, on_kill=on_kill, on_step=on_step)
+        return run_trial(
+            database,
+            folder,
+            kills=asked.kills,
+            seed=asked.seed,
+            server=server,
+            scim=scim,
+            on_kill=on_kill,
+            on_step=on_step,
+        )
 
 
 def _print(trial: Trial, seconds: float) -> None:

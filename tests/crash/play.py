@@ -20,6 +20,7 @@ from typing import Any
 
 from include.orchestration.decisions import APPLY_ALL, REJECT, Decision
 from tests.crash import scenario
+from tests.crash.export import export_repository
 from tests.crash.scenario import Day
 
 STEP_SECONDS = 120.0
@@ -83,7 +84,7 @@ class World:
 
     folder: Path
     repository: str
-    days: Sequence[Day]
+    days: Sequence[Any]
     durations: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     on_step: Callable[[str, str], object] = lambda _day, _step: None
 
@@ -111,41 +112,91 @@ class World:
                 (self.folder / "files" / name).write_text(text)
             self._synchronize(day, killer)
 
+    @property
+    def connectors(self) -> tuple[str, ...]:
+        """Whose runs there are."""
+        return (scenario.CONNECTOR,)
+
+    def expected(self) -> dict[str, str]:
+        """The state in which each run ends."""
+        return {day.name: day.expected for day in self.days}
+
+    def export(self, folder: Path) -> None:
+        """Write all that must be the same in the end, whoever was killed."""
+        export_repository(self.repository, folder)
+
     def _synchronize(self, day: Day, killer: Killer | None) -> None:
         opening = {"connector": scenario.CONNECTOR, "run_id": day.name, "mode": day.mode, "answered": False}
         arguments: dict[str, Any] = {"run": None, "decision": None, "shown": None}
-        done: list[str] = []
         steps = ["open_run", *(f"export {name}" for name in scenario.CONNECTIONS)]
         steps += ["prepare", "validate", "compare", "guard", "load", "close_run"]
-        position, attempt = 0, 0
-        while position < len(steps):
-            step = steps[position]
-            self.on_step(day.name, step)
-            died, result = self._step(day.name, step, opening if step == "open_run" else arguments, killer, attempt)
-            if died:
-                attempt += 1
-                # Who clears the opening of a rejected run asks for another decision: the audit trail says so, rightly.
-                first = 1 if day.answer == REJECT and step in ("load", "close_run") else 0
-                back = killer.clears_back(done, first) if killer else None
-                if back is not None and killer is not None:
-                    killer.cleared.append(f"{day.name}: {steps[back]} and all after it, when {step} had died")
-                    position, done = back, done[:back]
-                continue
+
+        def after(step: str, result: Any) -> bool:
             if step == "open_run":
                 arguments["run"] = result
             elif step == "guard":
-                arguments |= {"shown": result["sha256"], "decision": _decision(day) if result["blocked"] else None}
-                if result["blocked"] and day.answer is None:
-                    return
+                decision = decision_of(day.answer) if result["blocked"] else None
+                arguments.update(shown=result["sha256"], decision=decision)
+                return not result["blocked"] or day.answer is not None
+            return True
+
+        def first(step: str) -> int:
+            # Who clears the opening of a rejected run asks for another decision: the audit trail says so, rightly.
+            return 1 if day.answer == REJECT and step in ("load", "close_run") else 0
+
+        def given(step: str) -> dict[str, Any]:
+            return opening if step == "open_run" else arguments
+
+        self.walk(day.name, steps, given, after, killer=killer, first=first)
+
+    def walk(
+        self,
+        day: str,
+        steps: list[str],
+        arguments: Callable[[str], Mapping[str, Any]],
+        after: Callable[[str, Any], bool],
+        *,
+        killer: Killer | None = None,
+        first: Callable[[str], int] = lambda _step: 0,
+    ) -> None:
+        """Go through the steps; what died runs again, or an earlier one and all after it.
+
+        Args:
+            day: the day, for messages and clocks.
+            steps: their names; ``after`` may change those to come.
+            arguments: what a step is given.
+            after: takes a step's result; False ends the way.
+            killer: who kills; nobody when None.
+            first: the position of the earliest step that may be cleared once a step has died.
+        """
+        done: list[str] = []
+        position, attempt = 0, 0
+        while position < len(steps):
+            step = steps[position]
+            self.on_step(day, step)
+            died, result = self._step(day, step, arguments(step), killer, attempt)
+            if died:
+                attempt += 1
+                back = killer.clears_back(done, first(step)) if killer else None
+                if back is not None and killer is not None:
+                    killer.cleared.append(f"{day}: {steps[back]} and all after it, when {step} had died")
+                    position, done = back, done[:back]
+                continue
+            if not after(step, result):
+                return
             position, attempt, done = position + 1, 0, [*done, step]
+
+    def clock(self, day: str, step: str) -> str:  # noqa: ARG002  a step may have a clock of its own
+        """The instant at which the clock stands still during a step."""
+        number = [item.name for item in self.days].index(day)
+        return f"2026-01-{number + 1:02d}T00:00:00+00:00"
 
     def _step(
         self, day: str, step: str, arguments: Mapping[str, Any], killer: Killer | None, attempt: int
     ) -> tuple[bool, Any]:
         """Run one step in a process; whether it died, and its result."""
         delay = killer.delay(day, step, attempt) if killer else None
-        number = [item.name for item in self.days].index(day)
-        clock = {"CRASH_CLOCK": f"2026-01-{number + 1:02d}T00:00:00+00:00"}
+        clock = {"CRASH_CLOCK": self.clock(day, step)}
         with _process(self.environment | clock, step, arguments) as (process, connection):
             begun = time.monotonic()
             if killer is None or delay is None:
@@ -162,10 +213,11 @@ class World:
             return message is None, message[1] if message else None
 
 
-def _decision(day: Day) -> dict[str, Any] | None:
-    if day.answer is None:
+def decision_of(answer: str | None) -> dict[str, Any] | None:
+    """What a person says of a blocked run, as a step takes it."""
+    if answer is None:
         return None
-    return asdict(Decision(day.answer, "Crash test", DECIDED_AT, "seen" if day.answer == APPLY_ALL else "not all"))
+    return asdict(Decision(answer, "Crash test", DECIDED_AT, "seen" if answer == APPLY_ALL else "not all"))
 
 
 @contextmanager

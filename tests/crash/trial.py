@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,10 +15,12 @@ from unittest import mock
 from include.orchestration.project import load_project, open_repository
 from include.orchestration.verification import verify
 from include.repository.repository import Repository
-from tests.crash import scenario
-from tests.crash.export import differences, export_repository
+from tests.crash import provisioning_scenario, scenario
+from tests.crash.export import differences
 from tests.crash.play import Kill, Killer, World
+from tests.crash.provisioning import ProvisioningWorld, managed_system
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.scim import ScimServer
 
 Database = Literal["sqlite", "postgresql"]
 
@@ -55,17 +57,20 @@ def run_trial(
     seed: int,
     server: PostgreSQL | None = None,
     days: Collection[str] | None = None,
+    scim: ScimServer | None = None,
     on_kill: Callable[[Kill], object] = lambda _kill: None,
     on_step: Callable[[str, str], object] = lambda _day, _step: None,
 ) -> Trial:
     """Kill until ``kills`` have landed, comparing after every world; ``days`` names those to go through.
+
+    With a SCIM server (one whose ids are predictable) it is provisioning that is killed.
 
     Raises:
         Difference: a world ended otherwise than the undisturbed one, or a step of it with an error.
     """
     trial = Trial(database, seed)
     nobody = Killer(random.Random(seed), {})
-    with _world(folder / "undisturbed", server, days) as calm:
+    with _world(folder / "undisturbed", server, days, scim) as calm:
         calm.on_step = on_step
         try:
             calm.play()
@@ -78,7 +83,7 @@ def run_trial(
         trial.worlds += 1
         name = f"{database}-world-{trial.worlds}"
         killer = Killer(random.Random(f"{seed} {name}"), calm.durations, on_kill=on_kill)
-        with _world(folder / name, server, days) as world:
+        with _world(folder / name, server, days, scim) as world:
             world.on_step = on_step
             try:
                 world.play(killer)
@@ -94,31 +99,40 @@ def run_trial(
 
 
 @contextmanager
-def _world(folder: Path, server: PostgreSQL | None, days: Collection[str] | None) -> Iterator[World]:
+def _world(
+    folder: Path, server: PostgreSQL | None, days: Collection[str] | None, scim: ScimServer | None
+) -> Iterator[World]:
+    """A world of provisioning, with a tenant of its own, where there is a SCIM server; else one of synchronization."""
     name = f"crash_{folder.name.replace('-', '_')}"
     url = server.create_database(name) if server else f"sqlite:///{folder}/repository.db"
-    chosen = [day for day in scenario.days() if days is None or day.name in days]
-    world = World(folder, url, chosen)
-    world.make()
-    with mock.patch.dict(os.environ, world.environment):
+    with ExitStack() as stack:
+        if scim is None:
+            world = World(folder, url, [day for day in scenario.days() if days is None or day.name in days])
+        else:
+            managed = stack.enter_context(managed_system(scim, name))
+            chosen = [day for day in provisioning_scenario.days() if days is None or day.name in days]
+            world = ProvisioningWorld(folder, url, chosen, system=managed)
+        world.make()
+        stack.enter_context(mock.patch.dict(os.environ, world.environment))
         yield world
     if server:
         server.drop_database(name)
 
 
 def _end(world: World) -> list[str]:
-    """Export the repository to ``export/``; and one line for everything that is wrong in itself."""
-    export_repository(world.repository, world.folder / "export")
+    """Export what must be the same to ``export/``; and one line for everything that is wrong in itself."""
+    world.export(world.folder / "export")
     repository = open_repository(load_project())
     return list(_runs(world, repository))
 
 
 def _runs(world: World, repository: Repository) -> Iterator[str]:
     """Runs in a state that they should not end in."""
-    for day in world.days:
-        record = repository.run(day.name)
-        if record is None or record.state != day.expected:
-            yield f"run {day.name} is {record.state if record else 'unknown'} and should be {day.expected}"
-    yield from verify(scenario.CONNECTOR).lines
-    if repository.running(scenario.CONNECTOR) is not None:
-        yield f"run {repository.running(scenario.CONNECTOR)} is still open"
+    for run_id, expected in world.expected().items():
+        record = repository.run(run_id)
+        if record is None or record.state != expected:
+            yield f"run {run_id} is {record.state if record else 'unknown'} and should be {expected}"
+    for connector in world.connectors:
+        yield from verify(connector).lines
+        if repository.running(connector) is not None:
+            yield f"run {repository.running(connector)} is still open"

@@ -39,11 +39,19 @@ class ScimServer:
 
 
 @contextmanager
-def scim_server(*options: str) -> Iterator[ScimServer]:
-    """Run a SCIM server, with further command-line options; its resources go away with it."""
+def scim_server(*options: str, predictable: bool = False) -> Iterator[ScimServer]:
+    """Run a SCIM server, with further command-line options; its resources go away with it.
+
+    A ``predictable`` one gives ids that follow from names (``predictable_scim``).
+    """
     server = ScimServer(free_port())
     command = [
-        str(Path(sys.executable).with_name("scim2-server")),
+        sys.executable,
+        str(
+            Path(__file__).with_name("predictable_scim.py")
+            if predictable
+            else Path(sys.executable).with_name("scim2-server")
+        ),
         "--hostname=127.0.0.1",
         f"--port={server.port}",
         f"--bearer-token={TOKEN}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -182,8 +183,7 @@ KEPT = {"content-type", "etag", "location", "date", "retry-after"}
 @contextmanager
 def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
     """Run a proxy in front of a base URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     proxy = server.proxy = FaultyProxy(upstream, server.server_address[1])  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -208,6 +208,15 @@ def silent_for(seconds: float) -> After:
 def drop(*_: Any) -> None:
     """Close the line: as ``before``, the server never heard; as ``after``, it has acted."""
     raise Dropped
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away (it was killed) is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -283,8 +283,16 @@ def test_an_approved_creation_whose_values_change_is_reviewed_again(organisation
     assert [row["provisioning_state"] for row in organisation.assignments.values()] == [P.AWAITING_APPROVAL]
 
 
-def test_a_creation_waits_for_the_resource_it_depends_on(organisation: Organisation) -> None:
-    first = nominative(identifier="Account")
+def decide(organisation: Organisation, assignment: str, state: P) -> None:
+    for row in organisation.rows["assigned_resource_type"]:
+        if row["assignment"] == assignment:
+            row["provisioning_state"] = state
+
+
+def test_a_creation_is_asked_for_beside_the_one_it_depends_on_and_waits_while_that_one_does(
+    organisation: Organisation,
+) -> None:
+    first = nominative(identifier="Account", block_provisioning=True)
     mailbox = nominative(identifier="A_Mailbox", target_entity_type="CRM_Group", depends_on="Account",
                          correlation_rules=(), scalar_rules=(), navigation_rules=())  # fmt: skip
     organisation.resource_types = (mailbox, first)
@@ -292,6 +300,14 @@ def test_a_creation_waits_for_the_resource_it_depends_on(organisation: Organisat
     evaluation = organisation.evaluate()
     assert list(organisation.assignments) == ["Account|1"]
     assert evaluation.counters["A_Mailbox"]["creations_waiting"] == 1
+    decide(organisation, "Account|1", P.PENDING)
+    organisation.resource_types = (mailbox, nominative(identifier="Account"))
+    evaluation = organisation.evaluate()
+    assert organisation.assignments["A_Mailbox|1"]["provisioning_state"] == P.PENDING
+    assert evaluation.counters["A_Mailbox"]["creations_waiting"] == 0
+    decide(organisation, "Account|1", P.ERRORED)
+    organisation.evaluate()
+    assert list(organisation.assignments) == ["Account|1"], "what was refused is not coming"
     organisation.user(11, "E1")
     organisation.evaluate()
     assert organisation.assignments["A_Mailbox|1"]["provisioning_state"] == P.PENDING

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.contract import Order, OrderResult
-from connectors.errors import ConnectorError, TransientError
+from connectors.errors import ConnectorError, Throttled, TransientError
 
 
 class Killed(BaseException):
@@ -45,6 +45,7 @@ class System:
                     error_class=fault.error_class,
                     message=fault.message,
                     transient=isinstance(fault, TransientError),
+                    retry_after=fault.retry_after if isinstance(fault, Throttled) else None,
                 )
                 continue
             key = self._write(order)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.errors import AuthenticationFailed, ConnectionFailed, InvalidValue, Throttled, TransientError
-from include.provisioning.dispatch import BatchResult, DispatchError, Patience, fulfil_batch
+from include.provisioning.dispatch import BatchResult, DispatchError, Patience, fulfil_batch, leave_batch_unsent
 from include.provisioning.plan import PlanError
 from include.provisioning.transmission import transmit
 from include.storage.folder import Folder
@@ -65,7 +65,7 @@ def results(place: World) -> dict[str, tuple[str, str | None]]:
     names = {order["OrderId"]: order["Changes"]["user_name"] for order in place.orders()}
     found = place.run.child("orders").read_json(f"{BATCH}.results.json")
     assert [item["order_id"] for item in found] == [order for order in names if order in {x["order_id"] for x in found}]
-    return {names[item["order_id"]]: (item["state"], item["error_class"]) for item in found}
+    return {names[item["order_id"]]: (item["state"], item.get("error_class")) for item in found}
 
 
 def names_asked(system: System) -> list[str]:
@@ -157,12 +157,31 @@ def test_a_throttled_connector_waits_as_long_as_it_is_asked(creations: World) ->
     assert [42 <= wait <= 44 for wait in clock.slept] == [True]
 
 
+def test_an_order_that_is_refused_for_a_while_waits_as_long_as_its_result_says(creations: World) -> None:
+    clock, system = Clock(), System(faults={"b": [Throttled("slow down", retry_after=42)]})
+    assert send(creations, system, clock).executed == 4
+    assert names_asked(system) == ["a", "b", "c", "d", "b"]
+    assert [42 <= wait <= 44 for wait in clock.slept] == [True]
+
+
+def test_a_batch_that_is_not_begun_says_so_of_every_order(creations: World) -> None:
+    leave_batch_unsent(creations.run, BATCH, AuthenticationFailed("refused"))
+    assert results(creations) == dict.fromkeys(ALL, ("unsent", None))
+    assert not creations.run.child("orders", "ledger", BATCH).names()
+    assert send(creations, System()).executed == 4
+
+
 def test_a_wait_that_is_too_long_stops_the_batch(creations: World) -> None:
     clock, system = Clock(), System(faults={"b": [Raise(Throttled("come back later", retry_after=3600))]})
     with pytest.raises(Throttled, match="come back later"):
         send(creations, system, clock)
     assert clock.slept == []
-    assert results(creations) == {"a": ("executed", None), "b": ("errored", "Throttled")}
+    assert results(creations) == {
+        "a": ("executed", None),
+        "b": ("errored", "Throttled"),
+        "c": ("unsent", None),
+        "d": ("unsent", None),
+    }
     assert send(creations, system).executed == 4
 
 
@@ -174,7 +193,12 @@ def test_a_connector_that_cannot_go_on_stops_the_batch_and_keeps_what_is_done(
     system = System(faults={"c": [fault(error)]})
     with pytest.raises(type(error), match=str(error)):
         send(creations, system)
-    assert results(creations) == {"a": ("executed", None), "b": ("executed", None)}
+    assert results(creations) == {
+        "a": ("executed", None),
+        "b": ("executed", None),
+        "c": ("unanswered", type(error).__name__),
+        "d": ("unsent", None),
+    }
     assert send(creations, system) == BatchResult(BATCH, orders=4, sent=2, executed=4, errored=0)
     assert [(order.changes["user_name"], order.sent_before) for order in system.asked[3:]] == [
         ("c", True),

@@ -17,14 +17,17 @@ from include.provisioning.orders import generate_orders
 from include.provisioning.plan import PlanError, read_generation
 from include.provisioning.read_back import ReadBack, _differing, _oriented, read_back_batch
 from include.provisioning.results import Collection, collect_results
+from include.provisioning.settlement import ATTEMPTS
 from include.provisioning.transmission import transmit
 from include.storage.folder import run_folder
-from tests.unit.provisioning.system import Raise, System
+from tests.unit.provisioning.system import Killed, Raise, System
 from tests.unit.provisioning.world import DECIDED_AT, NOMINATIVE, World, configuration, generate
 
 PENDING, TRANSMITTED = ProvisioningState.PENDING, ProvisioningState.TRANSMITTED
 ERRORED, EXECUTED, VERIFIED = ProvisioningState.ERRORED, ProvisioningState.EXECUTED, ProvisioningState.VERIFIED
 LATER = DECIDED_AT + timedelta(days=1)
+CHANGES = "0003"
+"""The batch of the changes."""
 CREATION, CHANGE, DELETION = (f"CRM_User_Nominative|{owner}" for owner in (1001, 1002, 1003))
 
 
@@ -41,9 +44,13 @@ def under_way(organisation: World) -> World:
     return organisation
 
 
-def send(place: World, system: Any, *, read: bool = False, start: datetime = DECIDED_AT) -> list[ReadBack | None]:
+def send(
+    place: World, system: Any, *, read: bool = False, start: datetime = DECIDED_AT, only: str = ""
+) -> list[ReadBack | None]:
     clock, done = ticking(start), []
     for batch in read_generation(place.run).batches:
+        if not batch.batch.startswith(only):
+            continue
         try:
             fulfil_batch(
                 place.run,
@@ -314,8 +321,10 @@ def test_a_failed_creation_errs_with_all_it_carries(under_way: World, system: Sy
 
 
 def test_an_order_without_a_result_stays_transmitted(under_way: World, system: System) -> None:
-    system.faults = {"hl": [Raise(ConnectionFailed("gone"))]}
-    send(under_way, system)
+    system.faults = {"hl": [Raise(Killed())]}
+    with pytest.raises(Killed):
+        send(under_way, system)
+    send(under_way, system, only=CHANGES)
     collection = collect(under_way)
     assert order_states(under_way) == {CREATION: TRANSMITTED, CHANGE: EXECUTED, DELETION: EXECUTED}
     assert set(parts(under_way, CREATION).values()) == {TRANSMITTED}
@@ -349,11 +358,14 @@ def test_a_read_that_comes_after_the_results_verifies_them(under_way: World, sys
     assert set(parts(under_way, CHANGE).values()) == {VERIFIED}
 
 
-def test_a_retried_order_overcomes_its_transient_error(under_way: World, system: System) -> None:
+def test_a_retried_order_overcomes_its_last_transient_error(under_way: World, system: System) -> None:
+    row(under_way, "provisioning_order", assignment=CHANGE)["attempt"] = ATTEMPTS
+    under_way.export()
     system.faults = {"u2": [TransientError("busy")]}
     send(under_way, system)
     collect(under_way)
     assert order_states(under_way)[CHANGE] == ERRORED
+    assert row(under_way, "provisioning_order", assignment=CHANGE)["message"] == "busy (tried in 5 of 5 runs)"
     send(under_way, system)
     collect(under_way)
     assert order_states(under_way)[CHANGE] == EXECUTED
