@@ -48,15 +48,6 @@ class CorrelationRule(Model):
     """From 100 on the match is automatic; below, it is proposed for review. The highest is tried first."""
 
 
-class ClassificationRule(Model):
-    """A resource without an owner is of this type where the expression is true (engine.md 1.9)."""
-
-    target_expression: Text
-    """A boolean expression over the target entity type."""
-    confidence: Confidence = 100
-    """The highest of all resource types of the target entity type is tried first; 100 or more is automatic."""
-
-
 class ScalarRule(Model):
     """The value of one target property, as an expression over the source entity type (engine.md 1.11)."""
 
@@ -148,16 +139,8 @@ class ResourceType(Model):
     """Whether orders may create resources."""
     allow_remove: bool = True
     """Whether orders may delete resources."""
-    remove_orphans: bool = False
-    """Whether orders may delete resources of this type that have no owner; needs allow_remove."""
     block_provisioning: bool = True
     """Whether every order waits for a review."""
-    correlate_multiple_resources: bool = False
-    """Whether one owner may own several resources of this type."""
-    suggest_all_correlations: bool = False
-    """Whether every match is proposed for review, whatever its confidence (engine.md 1.10)."""
-    discard_manual_assignments: bool = False
-    """Whether the policy wins over a value that a person has kept, once the policy changes."""
     depends_on: Identifier | None = None
     """A resource type that the owner must own first, e.g. the account before the mailbox."""
     depends_on_owner_property: Identifier | None = None
@@ -173,7 +156,6 @@ class ResourceType(Model):
     """Where one owner has several records, such as contracts: how they are found, and when each is in force."""
     type_rule: TypeRule = TypeRule()
     correlation_rules: tuple[CorrelationRule, ...] = ()
-    classification_rules: tuple[ClassificationRule, ...] = ()
     scalar_rules: tuple[ScalarRule, ...] = ()
     navigation_rules: tuple[NavigationRule, ...] = ()
     query_rules: tuple[QueryRule, ...] = ()

@@ -47,7 +47,6 @@ def target_expressions(resource_type: ResourceType) -> list[str]:
     """Every expression of a resource type over the target entity type."""
     return [
         *(item.target_expression for item in resource_type.correlation_rules),
-        *(item.target_expression for item in resource_type.classification_rules),
     ]
 
 

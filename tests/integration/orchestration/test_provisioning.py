@@ -20,6 +20,7 @@ from include.orchestration.project import load_project, open_repository
 from include.orchestration.run import Run, StepFailed
 from include.policy.states import ProvisioningState as P
 from include.provisioning.dispatch import Patience, fulfil_batch
+from include.provisioning.plan import read_generation
 from include.repository.repository import Repository
 from tests.crash import provisioning_scenario as scenario
 from tests.crash.play import decision_of
@@ -80,9 +81,8 @@ class Provisioning:
         return self.end(run)
 
     def orders(self, run: Run) -> dict[str, str]:
-        return {
-            file: run.folder.read_text(f"orders/{file}") for file in run.folder.child("orders").names("0*-*[a-z].json")
-        }
+        batches = [f"{item.batch}.json" for item in read_generation(run.folder).batches]
+        return {file: run.folder.read_text(f"orders/{file}") for file in batches}
 
     def rows(self, entity: str) -> list[dict[str, Any]]:
         return self.repository.as_of(entity, datetime.now(UTC), limit=None)
