@@ -31,7 +31,8 @@ def list_findings(space: Workspace, rules: Rules) -> None:
                 SELECT {identifier}, 'ambiguous', o.owner_key, NULL,
                     format('{{}} has {{}} links, one is expected: none is followed', {literal(path[0])}, l.targets)
                 FROM {single_links(link, space.relation)} AS l JOIN owner AS o ON o.owner_id = l.from_id
-                WHERE l.targets > 1
+                WHERE l.targets > 1 AND (o.included OR o.owner_id IN (
+                    SELECT owner_id FROM assignment WHERE resource_type = {identifier}))
             """)
     for position, column in enumerate(rules.navigations):
         rule = column.rule

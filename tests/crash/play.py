@@ -68,7 +68,7 @@ class Killer:
 
     def clears_back(self, done: list[str], first: int = 0) -> int | None:
         """The position of an earlier step, from ``first`` on, that an operator clears with all after it."""
-        if len(done) < 2 or self.draw.random() > CLEAR_CHANCE:
+        if len(done) < 2 or first >= len(done) or self.draw.random() > CLEAR_CHANCE:
             return None
         return self.draw.randrange(first, len(done))
 
@@ -141,8 +141,8 @@ class World:
             return True
 
         def first(step: str) -> int:
-            # Who clears the opening of a rejected run asks for another decision: the audit trail says so, rightly.
-            return 1 if day.answer == REJECT and step in ("load", "close_run") else 0
+            # Who clears what comes before the load of a rejected run asks anew: the audit trail says so, rightly.
+            return steps.index("load") if day.answer == REJECT and step in ("load", "close_run") else 0
 
         def given(step: str) -> dict[str, Any]:
             return opening if step == "open_run" else arguments

@@ -98,7 +98,7 @@ def test_crash_between_any_two_statements_leaves_nothing(store: Store) -> None:
 def test_crash_of_a_first_load_leaves_an_empty_table_with_its_indexes(store: Store) -> None:
     request = store.request(store.changes_to(**BEFORE))
     stored, indexes = everything(store.repository), index_names(store.repository)
-    assert len(indexes["HR_Person"]) == 2
+    assert len(indexes["HR_Person"]) == 4
     for step in itertools.count(1):
         with pytest.MonkeyPatch.context() as monkeypatch:
             crash_at(monkeypatch, step, raise_crash)

@@ -148,7 +148,8 @@ def test_base_says_which_load_it_shows(store: Store) -> None:
     assert store.repository.export_base(folder, "HR", (PERSON,), ()) == 0
     loaded = store.load(persons={"E1": person("E1")})
     assert store.repository.export_base(folder, "HR", (PERSON,), ()) == loaded.load_id
-    assert folder.read_json("base.json") == {"connector": "HR", "load_id": loaded.load_id}
+    shown = {"connector": "HR", "load_id": loaded.load_id, "newest_load": loaded.load_id}
+    assert folder.read_json("base.json") == shown
     assert folder.names() == ["HR_Person.parquet", "base.json"]
 
 

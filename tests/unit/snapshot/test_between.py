@@ -167,7 +167,7 @@ def test_a_csv_file_in_no_folder_is_one_clear_line(
 ) -> None:
     output = Folder((tmp_path / "output").as_uri())
     difference(*two, output)
-    with engine(output) as duck, pytest.raises(SnapshotError, match="nowhere does not exist"):
+    with engine(output) as duck, pytest.raises(NotADirectoryError, match="nowhere does not exist"):
         write_values(duck, output, [THING, NEXT], tmp_path / "nowhere" / "values.csv")
 
 
