@@ -38,11 +38,13 @@ def generate(
 @app.command()
 def play() -> None:
     """Play three days as Airflow runs, without a person, and compare with the figures to expect."""
+    import httpx
+
     from include.demo.play import play as play_days
 
     try:
         agreed = play_days()
-    except (RuntimeError, TimeoutError, ConnectorError) as error:
+    except (RuntimeError, TimeoutError, ConnectorError, httpx.HTTPError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from None
     raise typer.Exit(0 if agreed else 1)

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
 START_TIMEOUT = 180.0
 STOP_TIMEOUT = 20.0
+LOCK_TIMEOUT = 60
+"""Seconds that a process waits for the metadata database; after SQLite's own five, a busy machine answers HTTP 500."""
 LAST_LINES = 15
 
 
@@ -75,6 +77,7 @@ class LocalAirflow:
         root = project_root()
         given = {
             "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout={LOCK_TIMEOUT}",
             "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
